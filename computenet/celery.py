@@ -1,0 +1,43 @@
+"""The coordinator's Celery application: its queues, and the whole beat timetable."""
+
+import os
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "computenet.settings")
+
+CYCLE_SECONDS = 5.0
+
+app = Celery("computenet")
+app.conf.update(
+    broker_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={"health_check_interval": 5, "socket_connect_timeout": 10, "socket_keepalive": True},
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_acks_late=True,
+    task_default_queue="coordination",
+    task_queues=[
+        Queue("coordination", Exchange("coordination"), routing_key="coordination"),
+        Queue("verification", Exchange("verification"), routing_key="verification"),
+    ],
+    task_routes={
+        "marketplace.coordinate": {"queue": "coordination"},
+        "marketplace.verify": {"queue": "verification"},
+    },
+    worker_hijack_root_logger=False,
+    worker_prefetch_multiplier=1,
+    enable_utc=True,
+    # A tick that nobody took before the next one is due is worth nothing.
+    beat_schedule={
+        "coordinate": {
+            "task": "marketplace.coordinate",
+            "schedule": CYCLE_SECONDS,
+            "options": {"expires": CYCLE_SECONDS},
+        },
+    },
+)
+app.autodiscover_tasks(["marketplace"])

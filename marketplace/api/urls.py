@@ -1,0 +1,5 @@
+"""The API's routes: the seed's paths, and what came after."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

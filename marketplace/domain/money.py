@@ -1,0 +1,39 @@
+"""Tokens at the edges, integers of a millionth of a token inside."""
+
+import math
+from decimal import Decimal, InvalidOperation
+
+from marketplace.domain.errors import Refused
+
+MICRO = 1_000_000
+MAX_TOKENS = 1_000_000_000
+MAX_MICRO = MAX_TOKENS * MICRO  # below 2**53, so exact as a JSON number
+
+
+def to_micro(tokens: object, *, name: str = "amount", minimum: int = 0) -> int:
+    """`tokens` (an int, a float or a Decimal) in micro-tokens.
+
+    Raises:
+        Refused: not a number, not finite, below `minimum` micro-tokens, above 10⁹ tokens, or finer than 6 decimals.
+    """
+    if isinstance(tokens, bool) or not isinstance(tokens, (int, float, Decimal)):
+        raise Refused(f"{name} must be a number of tokens.")
+    if isinstance(tokens, float) and not math.isfinite(tokens):
+        raise Refused(f"{name} must be a finite number of tokens.")
+    if abs(tokens) > MAX_TOKENS:
+        raise Refused(f"{name} must be at most {MAX_TOKENS:,} tokens.")
+    try:
+        micro = Decimal(str(tokens)) * MICRO
+    except InvalidOperation:
+        raise Refused(f"{name} must be a finite number of tokens.") from None
+    if micro != micro.to_integral_value():
+        raise Refused(f"{name} must have at most 6 decimals.")
+    if micro < minimum:
+        at_least = f"at least {to_tokens(minimum):g} tokens" if minimum > 1 else "more than zero"
+        raise Refused(f"{name} must be {at_least if minimum else 'zero or more'}.")
+    return int(micro)
+
+
+def to_tokens(micro: int) -> int | float:
+    """Micro-tokens as the JSON number that a client reads: an int where whole, else a float with 6 decimals."""
+    return micro // MICRO if micro % MICRO == 0 else micro / MICRO

@@ -1,0 +1,63 @@
+"""Every number that an operator may set, with its default. `POLICY_<NAME>` in the environment overrides it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+from marketplace.domain.money import MICRO
+
+
+@dataclass(frozen=True)
+class Policy:
+    # Money, in tokens
+    minimum_stake: float = 100
+    sandbox_worker_grant: float = 100  # beside the stake, for a worker registered in the sandbox
+    sandbox_client_grant: float = 1000  # where a client registered in the sandbox names no balance
+    minimum_reward: float = 0.000001
+    slash_share: float = 0.10  # of the stake, at most the job's reward
+    cancel_share: float = 0.10  # of the reward, to the worker that was computing
+    exposure_factor: float = 10  # open rewards in a worker's hands over its stake
+    suggested_rate: float = 1.0  # tokens per quoted second, until there are payments to learn from
+
+    # Reputation, 0 to 100
+    reputation_start: float = 100
+    reputation_gain: float = 0.5
+    reputation_loss: float = 10
+    reputation_minimum: float = 50  # a worker below it is deactivated
+
+    # Time, in seconds
+    heartbeat_seconds: float = 2
+    silent_after_seconds: float = 8  # without a heartbeat, a worker gets nothing new
+    lease_seconds: float = 15
+    start_within_seconds: float = 10
+    resend_after_seconds: float = 3
+    deadline_seconds: float = 7 * 24 * 3600
+    verification_lease_seconds: float = 300
+    time_limit_factor: float = 10  # of the quoted time
+    time_limit_minimum_seconds: float = 60
+    enrolment_key_seconds: float = 24 * 3600
+
+    # Counts
+    max_attempts: int = 5
+    verification_tries: int = 3
+    newcomer_share: float = 0.1  # of picks that ignore rank, so that newcomers get work
+    batch: int = 50  # jobs that one transaction assigns
+    worker_memory_bytes: int = 4 * 1024**3  # a job may use at most this much on a worker that reports no memory
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """The defaults with every `POLICY_<NAME>` of `environment` in their place.
+
+        Raises:
+            ValueError: a value that is no number.
+        """
+        given = {}
+        for each in fields(cls):
+            text = environment.get(f"POLICY_{each.name.upper()}")
+            if text is not None:
+                given[each.name] = int(text) if each.type == "int" or each.type is int else float(text)
+        return cls(**given)
+
+    def micro(self, name: str) -> int:
+        """The money setting `name` in micro-tokens."""
+        return round(getattr(self, name) * MICRO)

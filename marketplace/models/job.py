@@ -1,0 +1,174 @@
+"""Jobs, their attempts, and what came of them."""
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+from marketplace.domain.lifecycle import ENDED, LIVE, AssignmentState, Fault, JobState
+from marketplace.domain.money import MAX_MICRO
+from marketplace.models.client import Client
+from marketplace.models.clock import DatabaseNow
+from marketplace.models.dataset import Dataset
+from marketplace.models.ledger import Account, choices
+from marketplace.models.worker import Worker
+
+
+class ResourceClass(models.Model):
+    """A demand that jobs share, so that classes of jobs are matched to workers and never each job to each worker."""
+
+    gpu_tag = models.CharField(max_length=64, blank=True)
+    min_memory_bytes = models.BigIntegerField(default=0)
+    min_compute_capacity = models.FloatField(default=0.0)
+
+    class Meta:
+        verbose_name_plural = "resource classes"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["gpu_tag", "min_memory_bytes", "min_compute_capacity"], name="resource_class_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.gpu_tag or 'any'}, {self.min_memory_bytes} bytes, {self.min_compute_capacity} TFLOPS"
+
+
+class Job(models.Model):
+    """One model to fit on one dataset, with a reward. `attempt` counts its assignments and is the newest's fence."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    client = models.ForeignKey(Client, models.PROTECT, related_name="jobs")
+    model_type = models.CharField(max_length=40)
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="jobs")
+    params = models.JSONField(default=dict)
+    features = models.JSONField(help_text="Columns of the matrix, in order.")
+    target = models.PositiveIntegerField(null=True, blank=True, help_text="Column of the matrix.")
+    seed = models.BigIntegerField()
+    resource_class = models.ForeignKey(ResourceClass, models.PROTECT, related_name="jobs")
+    reward = models.BigIntegerField(help_text="Micro-tokens.")
+    escrow = models.OneToOneField(Account, models.PROTECT, related_name="escrowed_job")
+    quoted_seconds = models.FloatField()
+    virtual_start = models.FloatField(help_text="Its place in start-time fair queueing.")
+    max_attempts = models.PositiveSmallIntegerField()
+    deadline_at = models.DateTimeField()
+
+    state = models.CharField(max_length=10, choices=choices(JobState), default=JobState.PENDING.value)
+    attempt = models.PositiveSmallIntegerField(default=0)
+    worker = models.ForeignKey(Worker, models.PROTECT, null=True, blank=True, related_name="jobs")
+    fault = models.CharField(max_length=10, choices=choices(Fault), blank=True)
+    reason = models.TextField(blank=True, help_text="Why it failed, was cancelled or waits again.")
+    scalars = models.JSONField(default=dict, blank=True, help_text="The accepted result's numbers; arrays are stored.")
+    submitted_at = models.DateTimeField(db_default=DatabaseNow())
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-submitted_at"]
+        indexes = [
+            models.Index(
+                fields=["resource_class", "virtual_start"], condition=Q(state="pending"), name="job_pending_by_class"
+            ),
+            models.Index(fields=["deadline_at"], condition=Q(state="pending"), name="job_pending_deadline"),
+            models.Index(fields=["state", "-submitted_at"], name="job_by_state"),
+            models.Index(fields=["client", "-submitted_at"], name="job_by_client"),
+            models.Index(fields=["-submitted_at"], name="job_newest"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=[s.value for s in JobState]), name="job_state_known"),
+            models.CheckConstraint(condition=Q(reward__gt=0, reward__lte=MAX_MICRO), name="job_reward_in_range"),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in ENDED], ended_at__isnull=False)
+                | (~Q(state__in=[s.value for s in ENDED]) & Q(ended_at__isnull=True)),
+                name="job_ended_at_with_its_end",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Assignment(models.Model):
+    """One attempt of a job by one worker, under a lease. `fence` makes a dead attempt's messages void."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(Job, models.PROTECT, related_name="assignments")
+    worker = models.ForeignKey(Worker, models.PROTECT, related_name="assignments")
+    fence = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=12, choices=choices(AssignmentState), default=AssignmentState.DISPATCHED.value)
+    why = models.JSONField(default=dict, blank=True, help_text="Why this worker was chosen.")
+    lease_expires_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True, help_text="When its message was last sent.")
+    progress = models.FloatField(default=0.0)
+    note = models.CharField(max_length=200, blank=True)
+    fault = models.CharField(max_length=10, choices=choices(Fault), blank=True)
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(db_default=DatabaseNow())
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=Q(state__in=["dispatched", "started"]),
+                name="assignment_open_leases",
+            ),
+            models.Index(fields=["worker", "-created_at"], name="assignment_by_worker"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "fence"], name="assignment_fence_once"),
+            models.UniqueConstraint(
+                fields=["job"], condition=Q(state__in=[s.value for s in LIVE]), name="assignment_one_live_a_job"
+            ),
+            models.UniqueConstraint(
+                fields=["worker"],
+                condition=Q(state__in=["dispatched", "started"]),
+                name="assignment_one_open_a_worker",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=[s.value for s in AssignmentState]), name="assignment_state_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Result(models.Model):
+    """What a worker wrote back for an assignment. Its arrays are in storage under `sha256`."""
+
+    assignment = models.OneToOneField(Assignment, models.PROTECT, primary_key=True, related_name="result")
+    sha256 = models.CharField(max_length=64)
+    size_bytes = models.BigIntegerField()
+    seconds = models.FloatField(help_text="What the worker says that computing took.")
+    received_at = models.DateTimeField(db_default=DatabaseNow())
+    checked = models.BooleanField(default=False)
+    check_tries = models.PositiveSmallIntegerField(default=0)
+    check_lease_expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["received_at"], condition=Q(checked=False), name="result_unchecked")]
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
+class Verdict(models.Model):
+    """What checking a result found, with the evidence. Never changed."""
+
+    assignment = models.OneToOneField(Assignment, models.PROTECT, related_name="verdict")
+    outcome = models.CharField(max_length=12, choices=[(v, v) for v in ("accepted", "rejected", "inconclusive")])
+    method = models.CharField(max_length=200)
+    reason = models.TextField()
+    fault = models.CharField(max_length=10, choices=choices(Fault), blank=True)
+    measured = models.FloatField(null=True, blank=True)
+    tolerance = models.FloatField(null=True, blank=True)
+    bound = models.TextField(blank=True)
+    error_chance = models.FloatField(default=0.0)
+    detail = models.JSONField(default=dict, blank=True)
+    seed = models.CharField(max_length=64, help_text="Hex; the verifier's randomness, drawn after the answer was in.")
+    seconds = models.FloatField(help_text="What checking took.")
+    created_at = models.DateTimeField(db_default=DatabaseNow())
+
+    def __str__(self) -> str:
+        return f"{self.outcome} by {self.method}"

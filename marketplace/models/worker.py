@@ -1,0 +1,114 @@
+"""Contributors, their workers, and the keys that enrol a machine."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from marketplace.models.clock import DatabaseNow
+from marketplace.models.ledger import Account
+
+
+class Contributor(models.Model):
+    """The owner of workers. Reputation is its own, so that a new worker starts with it."""
+
+    name = models.CharField(max_length=64, unique=True)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="contributor"
+    )
+    wallet = models.OneToOneField(Account, models.PROTECT, related_name="contributor")
+    reputation = models.FloatField(default=100.0, help_text="0 to 100.")
+    verified = models.PositiveIntegerField(default=0, help_text="Answers that were right.")
+    rejected = models.PositiveIntegerField(default=0, help_text="Answers that were wrong.")
+    created_at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(reputation__gte=0, reputation__lte=100), name="reputation_in_range")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def heard_since(self, since: datetime) -> "WorkerQuerySet":
+        """Workers whose machine (their own, or the one that stands in) has sent a heartbeat since."""
+        return self.filter(Q(host=None, last_heartbeat_at__gte=since) | Q(host__last_heartbeat_at__gte=since))
+
+
+class Worker(models.Model):
+    """One GPU (or the CPU) of a host, with one Celery worker process."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=64, unique=True, help_text="The label that its contributor chose: worker_id.")
+    contributor = models.ForeignKey(Contributor, models.PROTECT, related_name="workers")
+    stake = models.OneToOneField(Account, models.PROTECT, related_name="staked_worker")
+    host = models.ForeignKey(
+        "self",
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="stand_ins",
+        help_text="The worker whose machine computes for this one, in the sandbox; empty for its own machine.",
+    )
+    # What it says it is
+    gpu_type = models.CharField(max_length=64)
+    gpu_tag = models.CharField(max_length=64)
+    compute_capacity = models.FloatField(help_text="Claimed TFLOPS.")
+    memory_bytes = models.BigIntegerField(default=0)
+    # What its machine reported at enrolment
+    device = models.JSONField(default=dict, blank=True)
+    catalog = models.JSONField(default=dict, blank=True)
+    protocol = models.PositiveSmallIntegerField(default=0)
+    slots = models.PositiveSmallIntegerField(default=1, help_text="Assignments that its machine takes at a time.")
+    secret_sha256 = models.CharField(max_length=64, blank=True)
+    broker_secret_sha256 = models.CharField(max_length=64, blank=True)
+    queue = models.CharField(max_length=140, blank=True)
+    enrolled_at = models.DateTimeField(null=True, blank=True)
+    # How it is
+    is_active = models.BooleanField(default=True)
+    standby = models.BooleanField(default=False, help_text="Takes a job only where no other worker could.")
+    draining = models.BooleanField(default=False, help_text="Takes nothing new.")
+    last_heartbeat_at = models.DateTimeField(null=True, blank=True)
+    load = models.FloatField(null=True, blank=True, help_text="0 to 1.")
+    memory_free_bytes = models.BigIntegerField(null=True, blank=True)
+    temperature_celsius = models.FloatField(null=True, blank=True)
+    jobs_completed = models.PositiveIntegerField(default=0)
+    last_assigned_at = models.DateTimeField(null=True, blank=True)
+    registered_at = models.DateTimeField(db_default=DatabaseNow())
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(compute_capacity__gt=0), name="worker_capacity_positive"),
+            models.CheckConstraint(condition=Q(slots__gte=1), name="worker_has_a_slot"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def machine(self) -> "Worker":
+        """The worker whose Celery worker computes for this one."""
+        return self.host or self
+
+    def is_online(self, now: datetime, silent_after_seconds: float) -> bool:
+        seen = self.machine.last_heartbeat_at
+        return seen is not None and now - seen <= timedelta(seconds=silent_after_seconds)
+
+
+class EnrolmentKey(models.Model):
+    """Opens enrolment once, for one worker. Only its digest is kept."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    worker = models.ForeignKey(Worker, models.CASCADE, related_name="enrolment_keys")
+    created_at = models.DateTimeField(db_default=DatabaseNow())
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"for {self.worker}"

@@ -1,0 +1,214 @@
+-- What the database refuses whoever asks, on PostgreSQL. `migrate` drops these triggers first and makes them again after.
+-- The same rules as sqlite.sql, in the same order; a test holds the two to the same refusals.
+
+CREATE FUNCTION cn_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
+-- accounts ---------------------------------------------------------------------------------------------------------
+CREATE FUNCTION cn_account_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.balance <> 0 OR NEW.last_transfer <> 0 THEN
+    RAISE EXCEPTION 'an account starts empty' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_account_insert BEFORE INSERT ON marketplace_account
+  FOR EACH ROW EXECUTE FUNCTION cn_account_insert();
+
+-- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
+-- trigger leaves none such behind, so a hand finds none.
+CREATE FUNCTION cn_account_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.kind, NEW.name, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.name, OLD.created_at) THEN
+    RAISE EXCEPTION 'an account keeps its identity' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NOT EXISTS (
+    SELECT 1 FROM marketplace_transfer t
+    WHERE t.id = NEW.last_transfer AND t.id > OLD.last_transfer
+      AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
+        OR (t.destination_id = OLD.id AND NEW.balance = OLD.balance + t.amount))) THEN
+    RAISE EXCEPTION 'a balance is moved by a transfer alone' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_account_update BEFORE UPDATE ON marketplace_account
+  FOR EACH ROW EXECUTE FUNCTION cn_account_update();
+CREATE TRIGGER cn_account_delete BEFORE DELETE ON marketplace_account
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an account is never deleted');
+CREATE TRIGGER cn_account_truncate BEFORE TRUNCATE ON marketplace_account
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an account is never deleted');
+
+-- transfers --------------------------------------------------------------------------------------------------------
+CREATE FUNCTION cn_transfer_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT 1 FROM marketplace_account s, marketplace_account d
+    WHERE s.id = NEW.source_id AND d.id = NEW.destination_id AND (NEW.code, s.kind, d.kind) IN (VALUES
+      ('mint', 'issuance', 'treasury'), ('mint', 'issuance', 'wallet'),
+      ('grant', 'treasury', 'wallet'),
+      ('lend', 'treasury', 'stake'), ('lend', 'wallet', 'treasury'),
+      ('hold', 'wallet', 'escrow'),
+      ('capture', 'escrow', 'wallet'), ('fee', 'escrow', 'treasury'), ('void', 'escrow', 'wallet'),
+      ('stake', 'wallet', 'stake'),
+      ('unbond', 'stake', 'unbonding'), ('unbond', 'unbonding', 'wallet'), ('unbond', 'unbonding', 'treasury'),
+      ('slash', 'stake', 'treasury'), ('slash', 'stake', 'wallet'),
+      ('slash', 'unbonding', 'treasury'), ('slash', 'unbonding', 'wallet'),
+      ('transfer', 'wallet', 'wallet'), ('transfer', 'treasury', 'wallet'), ('transfer', 'wallet', 'treasury'))) THEN
+    RAISE EXCEPTION 'this code does not join these accounts' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.code IN ('hold', 'capture', 'fee', 'void') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_job j
+      JOIN marketplace_client c ON c.id = j.client_id
+      LEFT JOIN marketplace_worker w ON w.id = j.worker_id
+      LEFT JOIN marketplace_contributor o ON o.id = w.contributor_id
+      WHERE j.id = NEW.job_id AND (
+        (NEW.code = 'hold' AND NEW.destination_id = j.escrow_id AND NEW.source_id = c.wallet_id AND NEW.amount = j.reward)
+        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id)
+        OR (NEW.code = 'fee' AND NEW.source_id = j.escrow_id)
+        OR (NEW.code = 'void' AND NEW.source_id = j.escrow_id AND NEW.destination_id = c.wallet_id))) THEN
+    RAISE EXCEPTION 'an escrow belongs to its job, its client and its worker'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer
+  FOR EACH ROW EXECUTE FUNCTION cn_transfer_insert();
+
+CREATE FUNCTION cn_transfer_apply() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE marketplace_account SET balance = balance - NEW.amount, last_transfer = NEW.id WHERE id = NEW.source_id;
+  UPDATE marketplace_account SET balance = balance + NEW.amount, last_transfer = NEW.id WHERE id = NEW.destination_id;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER cn_transfer_apply AFTER INSERT ON marketplace_transfer
+  FOR EACH ROW EXECUTE FUNCTION cn_transfer_apply();
+CREATE TRIGGER cn_transfer_update BEFORE UPDATE ON marketplace_transfer
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a transfer is never changed');
+CREATE TRIGGER cn_transfer_delete BEFORE DELETE ON marketplace_transfer
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a transfer is never deleted');
+CREATE TRIGGER cn_transfer_truncate BEFORE TRUNCATE ON marketplace_transfer
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a transfer is never deleted');
+
+-- jobs -------------------------------------------------------------------------------------------------------------
+CREATE FUNCTION cn_job_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.state <> 'pending' OR NEW.attempt <> 0 OR NEW.worker_id IS NOT NULL THEN
+    RAISE EXCEPTION 'a job starts pending' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NOT EXISTS (
+    SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND kind = 'escrow' AND last_transfer = 0) THEN
+    RAISE EXCEPTION 'a job has an escrow of its own' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_job_insert BEFORE INSERT ON marketplace_job FOR EACH ROW EXECUTE FUNCTION cn_job_insert();
+
+CREATE FUNCTION cn_job_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.state IN ('verified', 'failed', 'cancelled') THEN
+    RAISE EXCEPTION 'an ended job is never changed' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF (NEW.id, NEW.client_id, NEW.model_type, NEW.dataset_id, NEW.params, NEW.features, NEW.target, NEW.seed,
+      NEW.reward, NEW.escrow_id, NEW.max_attempts, NEW.deadline_at, NEW.submitted_at)
+    IS DISTINCT FROM (OLD.id, OLD.client_id, OLD.model_type, OLD.dataset_id, OLD.params, OLD.features, OLD.target,
+      OLD.seed, OLD.reward, OLD.escrow_id, OLD.max_attempts, OLD.deadline_at, OLD.submitted_at) THEN
+    RAISE EXCEPTION 'a job keeps what was asked' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
+      ('pending', 'assigned'), ('pending', 'failed'), ('pending', 'cancelled'),
+      ('assigned', 'computing'), ('assigned', 'pending'), ('assigned', 'failed'), ('assigned', 'cancelled'),
+      ('computing', 'completed'), ('computing', 'pending'), ('computing', 'failed'), ('computing', 'cancelled'),
+      ('completed', 'verified'), ('completed', 'pending'), ('completed', 'failed')) THEN
+    RAISE EXCEPTION 'a job does not go from this state to that' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')::int
+      OR NEW.attempt > NEW.max_attempts THEN
+    RAISE EXCEPTION 'an attempt counts up by one, when the job is assigned'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.state = 'pending' AND NEW.state = 'assigned' AND NOT EXISTS (
+      SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = NEW.reward) THEN
+    RAISE EXCEPTION 'a job is assigned only with its whole reward in escrow'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state IN ('verified', 'failed', 'cancelled') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = 0 AND last_transfer > 0) THEN
+    RAISE EXCEPTION 'a job ends with its escrow empty' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state = 'verified' AND NOT EXISTS (
+      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture') THEN
+    RAISE EXCEPTION 'a verified job was paid' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job FOR EACH ROW EXECUTE FUNCTION cn_job_update();
+CREATE TRIGGER cn_job_delete BEFORE DELETE ON marketplace_job
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a job is never deleted');
+CREATE TRIGGER cn_job_truncate BEFORE TRUNCATE ON marketplace_job
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a job is never deleted');
+
+-- assignments ------------------------------------------------------------------------------------------------------
+CREATE FUNCTION cn_assignment_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.state <> 'dispatched' OR NOT EXISTS (
+      SELECT 1 FROM marketplace_job WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned') THEN
+    RAISE EXCEPTION 'an assignment starts dispatched, with its job''s newest fence'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_assignment_insert BEFORE INSERT ON marketplace_assignment
+  FOR EACH ROW EXECUTE FUNCTION cn_assignment_insert();
+
+CREATE FUNCTION cn_assignment_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.job_id, NEW.worker_id, NEW.fence) IS DISTINCT FROM (OLD.id, OLD.job_id, OLD.worker_id, OLD.fence) THEN
+    RAISE EXCEPTION 'an assignment keeps its job, worker and fence' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
+      ('dispatched', 'started'), ('dispatched', 'failed'), ('dispatched', 'lost'), ('dispatched', 'cancelled'),
+      ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
+      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive')) THEN
+    RAISE EXCEPTION 'an assignment does not go from this state to that'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_assignment_update BEFORE UPDATE ON marketplace_assignment
+  FOR EACH ROW EXECUTE FUNCTION cn_assignment_update();
+CREATE TRIGGER cn_assignment_delete BEFORE DELETE ON marketplace_assignment
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an assignment is never deleted');
+CREATE TRIGGER cn_assignment_truncate BEFORE TRUNCATE ON marketplace_assignment
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an assignment is never deleted');
+
+-- records ----------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_event_update BEFORE UPDATE ON marketplace_event
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an event is never changed');
+CREATE TRIGGER cn_event_delete BEFORE DELETE ON marketplace_event
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an event is never deleted');
+CREATE TRIGGER cn_event_truncate BEFORE TRUNCATE ON marketplace_event
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an event is never deleted');
+
+CREATE TRIGGER cn_verdict_update BEFORE UPDATE ON marketplace_verdict
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a verdict is never changed');
+CREATE TRIGGER cn_verdict_delete BEFORE DELETE ON marketplace_verdict
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a verdict is never deleted');
+CREATE TRIGGER cn_verdict_truncate BEFORE TRUNCATE ON marketplace_verdict
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a verdict is never deleted');
+
+CREATE FUNCTION cn_result_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.assignment_id, NEW.sha256, NEW.size_bytes, NEW.received_at)
+    IS DISTINCT FROM (OLD.assignment_id, OLD.sha256, OLD.size_bytes, OLD.received_at) THEN
+    RAISE EXCEPTION 'a result keeps what was written' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_result_update BEFORE UPDATE ON marketplace_result
+  FOR EACH ROW EXECUTE FUNCTION cn_result_update();
+CREATE TRIGGER cn_result_delete BEFORE DELETE ON marketplace_result
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a result is never deleted');
+CREATE TRIGGER cn_result_truncate BEFORE TRUNCATE ON marketplace_result
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a result is never deleted');

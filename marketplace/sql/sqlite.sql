@@ -1,0 +1,176 @@
+-- What the database refuses whoever asks, on SQLite. `migrate` drops these triggers first and makes them again after.
+-- A REPLACE deletes without firing a DELETE trigger unless recursive_triggers is on, so each BEFORE INSERT refuses it.
+
+-- accounts ---------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_account_insert BEFORE INSERT ON marketplace_account BEGIN
+  SELECT RAISE(ABORT, 'an account starts empty') WHERE NEW.balance <> 0 OR NEW.last_transfer <> 0;
+  SELECT RAISE(ABORT, 'an account is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_account WHERE id = NEW.id OR (kind = NEW.kind AND name = NEW.name));
+END;
+
+-- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
+-- trigger leaves none such behind, so a hand finds none.
+CREATE TRIGGER cn_account_update BEFORE UPDATE ON marketplace_account BEGIN
+  SELECT RAISE(ABORT, 'an account keeps its identity')
+    WHERE NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.name <> OLD.name OR NEW.created_at <> OLD.created_at;
+  SELECT RAISE(ABORT, 'a balance is moved by a transfer alone') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_transfer t
+    WHERE t.id = NEW.last_transfer AND t.id > OLD.last_transfer
+      AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
+        OR (t.destination_id = OLD.id AND NEW.balance = OLD.balance + t.amount)));
+END;
+
+CREATE TRIGGER cn_account_delete BEFORE DELETE ON marketplace_account BEGIN
+  SELECT RAISE(ABORT, 'an account is never deleted');
+END;
+
+-- transfers --------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer BEGIN
+  SELECT RAISE(ABORT, 'a transfer is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_transfer WHERE id = NEW.id OR idempotency_key = NEW.idempotency_key);
+  SELECT RAISE(ABORT, 'this code does not join these accounts') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_account s, marketplace_account d
+    WHERE s.id = NEW.source_id AND d.id = NEW.destination_id AND (NEW.code, s.kind, d.kind) IN (VALUES
+      ('mint', 'issuance', 'treasury'), ('mint', 'issuance', 'wallet'),
+      ('grant', 'treasury', 'wallet'),
+      ('lend', 'treasury', 'stake'), ('lend', 'wallet', 'treasury'),
+      ('hold', 'wallet', 'escrow'),
+      ('capture', 'escrow', 'wallet'), ('fee', 'escrow', 'treasury'), ('void', 'escrow', 'wallet'),
+      ('stake', 'wallet', 'stake'),
+      ('unbond', 'stake', 'unbonding'), ('unbond', 'unbonding', 'wallet'), ('unbond', 'unbonding', 'treasury'),
+      ('slash', 'stake', 'treasury'), ('slash', 'stake', 'wallet'),
+      ('slash', 'unbonding', 'treasury'), ('slash', 'unbonding', 'wallet'),
+      ('transfer', 'wallet', 'wallet'), ('transfer', 'treasury', 'wallet'), ('transfer', 'wallet', 'treasury')));
+  SELECT RAISE(ABORT, 'an escrow belongs to its job, its client and its worker')
+    WHERE NEW.code IN ('hold', 'capture', 'fee', 'void') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_job j
+      JOIN marketplace_client c ON c.id = j.client_id
+      LEFT JOIN marketplace_worker w ON w.id = j.worker_id
+      LEFT JOIN marketplace_contributor o ON o.id = w.contributor_id
+      WHERE j.id = NEW.job_id AND (
+        (NEW.code = 'hold' AND NEW.destination_id = j.escrow_id AND NEW.source_id = c.wallet_id AND NEW.amount = j.reward)
+        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id)
+        OR (NEW.code = 'fee' AND NEW.source_id = j.escrow_id)
+        OR (NEW.code = 'void' AND NEW.source_id = j.escrow_id AND NEW.destination_id = c.wallet_id)));
+END;
+
+CREATE TRIGGER cn_transfer_apply AFTER INSERT ON marketplace_transfer BEGIN
+  UPDATE marketplace_account SET balance = balance - NEW.amount, last_transfer = NEW.id WHERE id = NEW.source_id;
+  UPDATE marketplace_account SET balance = balance + NEW.amount, last_transfer = NEW.id WHERE id = NEW.destination_id;
+END;
+
+CREATE TRIGGER cn_transfer_update BEFORE UPDATE ON marketplace_transfer BEGIN
+  SELECT RAISE(ABORT, 'a transfer is never changed');
+END;
+
+CREATE TRIGGER cn_transfer_delete BEFORE DELETE ON marketplace_transfer BEGIN
+  SELECT RAISE(ABORT, 'a transfer is never deleted');
+END;
+
+-- jobs -------------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_job_insert BEFORE INSERT ON marketplace_job BEGIN
+  SELECT RAISE(ABORT, 'a job is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_job WHERE id = NEW.id OR escrow_id = NEW.escrow_id);
+  SELECT RAISE(ABORT, 'a job starts pending')
+    WHERE NEW.state <> 'pending' OR NEW.attempt <> 0 OR NEW.worker_id IS NOT NULL;
+  SELECT RAISE(ABORT, 'a job has an escrow of its own') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND kind = 'escrow' AND last_transfer = 0);
+END;
+
+CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
+  SELECT RAISE(ABORT, 'an ended job is never changed') WHERE OLD.state IN ('verified', 'failed', 'cancelled');
+  SELECT RAISE(ABORT, 'a job keeps what was asked')
+    WHERE NEW.id <> OLD.id OR NEW.client_id <> OLD.client_id OR NEW.model_type <> OLD.model_type
+      OR NEW.dataset_id <> OLD.dataset_id OR NEW.params <> OLD.params OR NEW.features <> OLD.features
+      OR NEW.target IS NOT OLD.target OR NEW.seed <> OLD.seed OR NEW.reward <> OLD.reward
+      OR NEW.escrow_id <> OLD.escrow_id OR NEW.max_attempts <> OLD.max_attempts
+      OR NEW.deadline_at <> OLD.deadline_at OR NEW.submitted_at <> OLD.submitted_at;
+  SELECT RAISE(ABORT, 'a job does not go from this state to that')
+    WHERE NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
+      ('pending', 'assigned'), ('pending', 'failed'), ('pending', 'cancelled'),
+      ('assigned', 'computing'), ('assigned', 'pending'), ('assigned', 'failed'), ('assigned', 'cancelled'),
+      ('computing', 'completed'), ('computing', 'pending'), ('computing', 'failed'), ('computing', 'cancelled'),
+      ('completed', 'verified'), ('completed', 'pending'), ('completed', 'failed'));
+  SELECT RAISE(ABORT, 'an attempt counts up by one, when the job is assigned')
+    WHERE NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')
+      OR NEW.attempt > NEW.max_attempts;
+  SELECT RAISE(ABORT, 'a job is assigned only with its whole reward in escrow')
+    WHERE OLD.state = 'pending' AND NEW.state = 'assigned' AND NOT EXISTS (
+      SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = NEW.reward);
+  SELECT RAISE(ABORT, 'a job ends with its escrow empty')
+    WHERE NEW.state IN ('verified', 'failed', 'cancelled') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = 0 AND last_transfer > 0);
+  SELECT RAISE(ABORT, 'a verified job was paid')
+    WHERE NEW.state = 'verified' AND NOT EXISTS (
+      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture');
+END;
+
+CREATE TRIGGER cn_job_delete BEFORE DELETE ON marketplace_job BEGIN
+  SELECT RAISE(ABORT, 'a job is never deleted');
+END;
+
+-- assignments ------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_assignment_insert BEFORE INSERT ON marketplace_assignment BEGIN
+  SELECT RAISE(ABORT, 'an assignment is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_assignment WHERE id = NEW.id OR (job_id = NEW.job_id AND fence = NEW.fence)
+      OR (job_id = NEW.job_id AND state IN ('dispatched', 'started', 'submitted'))
+      OR (worker_id = NEW.worker_id AND state IN ('dispatched', 'started')));
+  SELECT RAISE(ABORT, 'an assignment starts dispatched, with its job''s newest fence')
+    WHERE NEW.state <> 'dispatched' OR NOT EXISTS (
+      SELECT 1 FROM marketplace_job WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned');
+END;
+
+CREATE TRIGGER cn_assignment_update BEFORE UPDATE ON marketplace_assignment BEGIN
+  SELECT RAISE(ABORT, 'an assignment keeps its job, worker and fence')
+    WHERE NEW.id <> OLD.id OR NEW.job_id <> OLD.job_id OR NEW.worker_id <> OLD.worker_id OR NEW.fence <> OLD.fence;
+  SELECT RAISE(ABORT, 'an assignment does not go from this state to that')
+    WHERE NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
+      ('dispatched', 'started'), ('dispatched', 'failed'), ('dispatched', 'lost'), ('dispatched', 'cancelled'),
+      ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
+      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'));
+END;
+
+CREATE TRIGGER cn_assignment_delete BEFORE DELETE ON marketplace_assignment BEGIN
+  SELECT RAISE(ABORT, 'an assignment is never deleted');
+END;
+
+-- records ----------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_event_insert BEFORE INSERT ON marketplace_event BEGIN
+  SELECT RAISE(ABORT, 'an event is never replaced') WHERE EXISTS (SELECT 1 FROM marketplace_event WHERE id = NEW.id);
+END;
+
+CREATE TRIGGER cn_event_update BEFORE UPDATE ON marketplace_event BEGIN
+  SELECT RAISE(ABORT, 'an event is never changed');
+END;
+
+CREATE TRIGGER cn_event_delete BEFORE DELETE ON marketplace_event BEGIN
+  SELECT RAISE(ABORT, 'an event is never deleted');
+END;
+
+CREATE TRIGGER cn_verdict_insert BEFORE INSERT ON marketplace_verdict BEGIN
+  SELECT RAISE(ABORT, 'a verdict is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_verdict WHERE id = NEW.id OR assignment_id = NEW.assignment_id);
+END;
+
+CREATE TRIGGER cn_verdict_update BEFORE UPDATE ON marketplace_verdict BEGIN
+  SELECT RAISE(ABORT, 'a verdict is never changed');
+END;
+
+CREATE TRIGGER cn_verdict_delete BEFORE DELETE ON marketplace_verdict BEGIN
+  SELECT RAISE(ABORT, 'a verdict is never deleted');
+END;
+
+CREATE TRIGGER cn_result_insert BEFORE INSERT ON marketplace_result BEGIN
+  SELECT RAISE(ABORT, 'a result is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_result WHERE assignment_id = NEW.assignment_id);
+END;
+
+CREATE TRIGGER cn_result_update BEFORE UPDATE ON marketplace_result BEGIN
+  SELECT RAISE(ABORT, 'a result keeps what was written')
+    WHERE NEW.assignment_id <> OLD.assignment_id OR NEW.sha256 <> OLD.sha256 OR NEW.size_bytes <> OLD.size_bytes
+      OR NEW.received_at <> OLD.received_at;
+END;
+
+CREATE TRIGGER cn_result_delete BEFORE DELETE ON marketplace_result BEGIN
+  SELECT RAISE(ABORT, 'a result is never deleted');
+END;

@@ -1,0 +1,127 @@
+"""The wire contract between the coordinator and a contributor's Celery worker.
+
+Both sides import this file and nothing else of each other. All bodies are JSON, but for a dataset's matrix
+(an ``.npy`` file) and a result (an uncompressed ``.npz`` archive of numeric arrays). Every call carries
+``Authorization: Worker <worker uuid>.<secret>``, except enrolment, whose body carries the enrolment key.
+
+=====================================  ==================================================================
+``POST /worker/enrol``                 `EnrolRequest` → `EnrolReply`; 403 for a key that is unknown or used
+``POST /worker/heartbeat``             `HeartbeatRequest` → `HeartbeatReply`; renews the leases it names
+``POST /assignment/<id>/start``        ``{}`` → `Specification`; 409 when started already or no longer live
+``GET /dataset/<sha256>``              the matrix as ``.npy``, with Range; 404 unless a live assignment reads it
+``PUT /assignment/<id>/result``        the answer as ``.npz`` with `FENCE_HEADER`, `DIGEST_HEADER` and
+                                       `SECONDS_HEADER`; 200 (again for the same digest), 409 for another
+                                       digest, 410 when the assignment is dead
+``POST /assignment/<id>/failure``      `FailureRequest` → ``{}``; 409 when the assignment is dead
+=====================================  ==================================================================
+
+A refusal is ``{"error": "<one sentence>"}``.
+"""
+
+import re
+from typing import Literal, NotRequired, TypedDict
+
+PROTOCOL_VERSION = 1
+TASK_NAME = "workers.compute"
+
+FENCE_HEADER = "X-Computenet-Fence"
+DIGEST_HEADER = "X-Computenet-Digest"
+SECONDS_HEADER = "X-Computenet-Seconds"
+
+Fault = Literal["job", "worker", "system"]
+
+
+class Device(TypedDict):
+    """A GPU (or the CPU) as its host found it."""
+
+    gpu_type: str  # as in the list of known GPUs; "CPU" where there is none
+    name: str  # what the driver calls it
+    memory_bytes: int
+    backend: str  # "numpy", "torch" or "cupy"
+    simulated: bool  # the type was set by hand, not found
+
+
+class EnrolRequest(TypedDict):
+    enrolment_key: str
+    protocol: int
+    catalog: dict[str, int]  # model → version
+    device: Device
+    slots: int  # assignments it takes at a time: Celery's concurrency
+    hostname: str
+
+
+class EnrolReply(TypedDict):
+    worker: str  # UUID
+    worker_id: str  # the name that its contributor gave it
+    secret: str
+    queue: str
+    broker_url: str
+    heartbeat_seconds: float
+
+
+class Beat(TypedDict):
+    """What a heartbeat says of one assignment in hand."""
+
+    assignment: str
+    fence: int
+    progress: float  # 0 to 1
+    note: str  # what it is doing, for people: "iteration 12, inertia 84.2"
+
+
+class HeartbeatRequest(TypedDict):
+    assignments: list[Beat]
+    load: float | None  # 0 to 1, of the GPU (of the CPU where there is none); None where unknown
+    memory_free_bytes: int | None
+    temperature_celsius: float | None
+
+
+class HeartbeatReply(TypedDict):
+    cancel: list[str]  # assignments that are dead: stop computing them
+    drain: bool  # take nothing new
+    heartbeat_seconds: float
+
+
+class Matrix(TypedDict):
+    """A float64, C-ordered ``.npy`` file without missing values."""
+
+    sha256: str
+    size_bytes: int
+    rows: int
+    columns: int
+
+
+class Limits(TypedDict):
+    seconds: float
+    memory_bytes: int
+
+
+class Specification(TypedDict):
+    """All that a worker learns of a job. No name of a file, a column or a client."""
+
+    assignment: str
+    fence: int
+    model: str
+    params: dict[str, int | float | bool | str]
+    seed: int
+    matrix: Matrix
+    features: list[int]  # columns of the matrix, in order
+    target: int | None  # column of the matrix
+    limits: Limits
+    heartbeat_seconds: float
+    stand_in: NotRequired[str]  # worker_id that this host computes for, where that is not itself
+
+
+class FailureRequest(TypedDict):
+    fence: int
+    fault: Fault
+    error: str  # one sentence
+
+
+def gpu_tag(gpu_type: str) -> str:
+    """The slug of a GPU type that a queue's name carries: ``"RTX 4090"`` → ``"rtx-4090"``."""
+    return re.sub(r"[^a-z0-9]+", "-", gpu_type.lower()).strip("-") or "cpu"
+
+
+def queue_name(tag: str, worker_uuid: str) -> str:
+    """The one Redis list that a worker's Celery worker consumes."""
+    return f"gpu.{tag}.{worker_uuid}"
