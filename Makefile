@@ -1,0 +1,70 @@
+# The commands of this project. Needs Python 3.11 or 3.12 (with venv) and make; everything else goes into .venv.
+VENV ?= .venv
+PYTHON ?=
+PYTEST_ARGS ?=
+ENV_PYTHON := $(VENV)/bin/python
+# A stamp carries its file's checksum, so that a change of pins installs and a mere checkout does not.
+checksum = $(word 1,$(shell cksum < $(1)))
+RUN_STAMP := $(VENV)/.installed-run-$(call checksum,requirements.txt)
+DEV_STAMP := $(VENV)/.installed-dev-$(call checksum,requirements-dev.txt)
+PYTEST := $(ENV_PYTHON) -m pytest $(PYTEST_ARGS)
+CODE := computenet marketplace workers tests manage.py
+
+.DEFAULT_GOAL := help
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser lock clean
+.NOTPARALLEL:
+
+help: ## Show these lines
+	@grep -E '^[a-z-]+:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:.*## /\t/' | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-15s %s\n' "$$name" "$$text"; done
+
+$(RUN_STAMP): | requirements.txt
+	@PYTHON="$(PYTHON)" .ci/venv $(VENV) requirements.txt $@
+
+$(DEV_STAMP): | requirements-dev.txt
+	@PYTHON="$(PYTHON)" .ci/venv $(VENV) requirements-dev.txt $@
+
+install: $(DEV_STAMP) ## Set up .venv with everything, for development
+
+run: $(RUN_STAMP) ## Start the sandbox: the whole network on this machine (PORT=5000, COMPUTENET_HOME=.computenet)
+	@$(ENV_PYTHON) manage.py sandbox
+
+demo: $(RUN_STAMP) ## Watch three workers earn tokens on three jobs, checked against scikit-learn (KEEP=1 leaves it running)
+	@$(ENV_PYTHON) manage.py demo
+
+test: check test-sqlite test-postgres test-docs test-browser ## Run everything: checks, both database engines, the docs' commands, the browser
+	@echo "All of it passed."
+
+check: $(DEV_STAMP) ## Lint, formatting, types and import rules
+	$(VENV)/bin/ruff check $(CODE)
+	$(VENV)/bin/ruff format --check $(CODE)
+	COMPUTENET_SANDBOX=1 SECRET_KEY=for-types-only $(ENV_PYTHON) -m mypy
+	SECRET_KEY=for-imports-only $(VENV)/bin/lint-imports
+
+format: $(DEV_STAMP) ## Put the code into the house's form
+	$(VENV)/bin/ruff check --fix $(CODE)
+	$(VENV)/bin/ruff format $(CODE)
+
+test-fast: $(DEV_STAMP) ## What needs no processes, on SQLite: for every few minutes of work
+	$(PYTEST) -m "not processes and not docs and not browser"
+
+test-sqlite: $(DEV_STAMP) ## The suite on SQLite
+	COMPUTENET_TEST_DATABASE=sqlite $(PYTEST) -m "not docs and not browser"
+
+test-postgres: $(DEV_STAMP) ## The suite on a PostgreSQL of its own
+	COMPUTENET_TEST_DATABASE=postgres $(PYTEST) -m "not docs and not browser"
+
+test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
+	$(PYTEST) -m docs
+
+test-browser: $(DEV_STAMP) ## Journeys in a real Chromium, where there is one
+	$(PYTEST) -m browser
+
+lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
+	for name in requirements requirements-dev workers/requirements; do \
+	  $(ENV_PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; \
+	done
+
+clean: ## Remove .venv, caches and the sandbox's data
+	rm -rf $(VENV) .computenet .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
