@@ -46,9 +46,9 @@ class Home:
         return self.path / "logs"
 
     @property
-    def worker(self) -> Path:
-        """The `COMPUTENET_WORKER_HOME` of the local GPU host."""
-        return self.path / "worker"
+    def hosts(self) -> Path:
+        """Holds the `COMPUTENET_WORKER_HOME` of each GPU host started here."""
+        return self.path / "hosts"
 
     @property
     def database_url(self) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 EXEC_CHILD = Path(__file__).with_name("exec_child.py")
-WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|^[A-Za-z_.]*(Error|Exception)\b")
+WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|\bINFO marketplace\b|^\w[\w.]*(Error|Exception)\b")
 LOG_LIMIT_BYTES = 20 * 1024**2
 
 Show = Callable[[str, str], None]  # (name of the process, line)
@@ -20,14 +20,19 @@ Show = Callable[[str, str], None]  # (name of the process, line)
 
 @dataclass
 class Child:
-    """One running process, and the thread that copies its output to its log."""
+    """One running process. `ready` is set when its output has matched `ready_when`."""
 
     name: str
     process: subprocess.Popen[str]
-    reader: threading.Thread
     log: Path
+    ready_when: re.Pattern[str] | None
+    ready: threading.Event = field(default_factory=threading.Event)
+    reader: threading.Thread | None = None
 
     def tail(self, lines: int = 15) -> str:
+        """The last lines of its log, once it has ended."""
+        if self.reader is not None:
+            self.reader.join(timeout=2.0)
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
@@ -35,9 +40,9 @@ class Child:
 class ProcessGroup:
     """The children of this process.
 
-    `show` is given each line that a person should see: warnings and errors, or everything if `verbose`.
-    `start` is to be called from a thread that lives as long as the children should: on Linux the kernel ends them
-    with it.
+    `show` is given each line that a person should see: warnings, errors and news of the marketplace, or everything if
+    `verbose`. `start` is to be called from a thread that lives as long as the children should: on Linux the kernel
+    ends them with it.
     """
 
     logs: Path
@@ -45,12 +50,17 @@ class ProcessGroup:
     verbose: bool = False
     children: list[Child] = field(default_factory=list)
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], *, folder: Path) -> Child:
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path,
+        ready_when: str | None = None,
+    ) -> Child:
         """Start `command` and go on; its output goes to ``<logs>/<name>.log``."""
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = self.logs / f"{name}.log"
-        if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
-            log.replace(log.with_suffix(".log.1"))
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(EXEC_CHILD), str(os.getpid()), *command],
             env=dict(environment),
@@ -63,19 +73,29 @@ class ProcessGroup:
             # Ctrl-C goes to the whole foreground group; out of it, children are ended by us, in order.
             start_new_session=True,
         )
-        reader = threading.Thread(target=self._copy, args=(name, process, log), name=f"log-{name}", daemon=True)
-        reader.start()
-        child = Child(name, process, reader, log)
+        child = Child(name, process, self.logs / f"{name}.log", re.compile(ready_when) if ready_when else None)
+        child.reader = threading.Thread(target=self._copy, args=(child,), name=f"log-{name}", daemon=True)
+        child.reader.start()
         self.children.append(child)
         return child
 
-    def _copy(self, name: str, process: subprocess.Popen[str], log: Path) -> None:
-        assert process.stdout is not None
-        with log.open("a", buffering=1) as file:
-            for line in process.stdout:
+    def _copy(self, child: Child) -> None:
+        """Copy the output of `child` to its log, which starts anew beside an older one when it is too long."""
+        assert child.process.stdout is not None
+        file = child.log.open("a", buffering=1)
+        try:
+            for line in child.process.stdout:
+                if file.tell() > LOG_LIMIT_BYTES:
+                    file.close()
+                    child.log.replace(child.log.with_suffix(".log.1"))
+                    file = child.log.open("a", buffering=1)
                 file.write(line)
+                if child.ready_when and child.ready_when.search(line):
+                    child.ready.set()
                 if self.verbose or WORTH_SHOWING.search(line):
-                    self.show(name, line.rstrip())
+                    self.show(child.name, line.rstrip())
+        finally:
+            file.close()
 
     def ended(self) -> Child | None:
         """A child that is no longer running, if there is one."""
@@ -97,5 +117,6 @@ class ProcessGroup:
                 except subprocess.TimeoutExpired:
                     child.process.kill()
                     child.process.wait()
-                child.reader.join(timeout=2.0)
+                if child.reader is not None:
+                    child.reader.join(timeout=2.0)
         self.children.clear()

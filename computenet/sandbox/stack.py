@@ -1,0 +1,190 @@
+"""The network's processes on one machine: which there are, with which environment, and when they are ready."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from computenet.sandbox.embedded_redis import EmbeddedRedis, port_is_free
+from computenet.sandbox.errors import SandboxError
+from computenet.sandbox.home import Home
+from computenet.sandbox.processes import Child, ProcessGroup, Show
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 90.0
+# What a GPU host gets of our environment: it is on the far side of the trust boundary, here as elsewhere.
+HOST_VARIABLES = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "COMPUTENET_DEVICE")
+HOST_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "OPENBLAS_", "MKL_")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `manage.py prepare_sandbox` answered.
+
+    Attributes:
+        admin_password: new for this run; empty where the operator has chosen one.
+        host_key: the local GPU host's enrolment key.
+    """
+
+    admin_password: str
+    host_key: str
+
+
+class Stack:
+    """Redis, web, coordinator, beat (`start`) and any number of GPU hosts (`start_host`), over one home.
+
+    All of it ends with `stop`.
+    """
+
+    def __init__(self, home: Home, port: int, show: Show, *, verbose: bool = False) -> None:
+        """
+        Raises:
+            SandboxError: the port is in use.
+        """
+        if not port_is_free(port):
+            raise SandboxError(
+                f"Port {port} of 127.0.0.1 is in use by another program; choose another one, such as PORT={port + 1}."
+            )
+        self.home = home
+        self.port = port
+        self.address = f"http://127.0.0.1:{port}"
+        self.processes = ProcessGroup(home.logs, show, verbose)
+        self._environment: dict[str, str] = {}
+
+    def start(self) -> Prepared:
+        """Start everything but GPU hosts, and return when the web answers and the coordinator takes tasks.
+
+        Raises:
+            SandboxError: a process ended by itself, or was not ready in time.
+        """
+        redis_url = os.environ.get("REDIS_URL") or self._start_redis()
+        self._environment = {
+            **os.environ,
+            "COMPUTENET_SANDBOX": "1",
+            "COMPUTENET_HOME": str(self.home.path),
+            "DATABASE_URL": os.environ.get("DATABASE_URL") or self.home.database_url,
+            "REDIS_URL": redis_url,
+            "PUBLIC_URL": self.address,
+            "SECRET_KEY": os.environ.get("SECRET_KEY") or self.home.secret_key,
+            "DJANGO_SETTINGS_MODULE": "computenet.settings",
+            "PYTHONUNBUFFERED": "1",
+        }
+        prepared = self._prepare()
+        python = [sys.executable, "-m"]
+        self._start(
+            "web",
+            [*python, "uvicorn", "computenet.asgi:application", "--lifespan", "off", "--host", "127.0.0.1"]
+            + ["--port", str(self.port), "--no-proxy-headers", "--timeout-graceful-shutdown", "3"],
+        )
+        coordinator = self._start(
+            "coordinator",
+            [*python, "celery", "-A", "computenet", "worker", "-P", "threads", "-c", "4", "-l", "info"]
+            + ["-Q", "coordination,verification", "-n", "coordinator@%h", "--without-gossip", "--without-mingle"],
+            ready_when=r" ready\.$",
+        )
+        schedule = str(self.home.path / "beat-schedule")
+        self._start("beat", [*python, "celery", "-A", "computenet", "beat", "-s", schedule, "--pidfile="])
+        self.wait_for(coordinator)
+        self._wait_for_web()
+        return prepared
+
+    def start_host(self, name: str, key: str, *, gpu_type: str = "", slots: int = 1) -> Child:
+        """Start a GPU host's Celery worker, which enrols with `key`. It knows the coordinator's address, no more."""
+        environment = {
+            variable: value
+            for variable, value in os.environ.items()
+            if variable in HOST_VARIABLES or variable.startswith(HOST_PREFIXES)
+        }
+        environment |= {
+            "COMPUTENET_URL": self.address,
+            "COMPUTENET_KEY": key,
+            "COMPUTENET_WORKER_HOME": str(self.home.hosts / name),
+            "PYTHONUNBUFFERED": "1",
+        }
+        if gpu_type:
+            environment["COMPUTENET_GPU_TYPE"] = gpu_type
+        command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-P", "threads", "-c", str(slots)]
+        return self._start(f"host-{name}", [*command, "-l", "info", "-n", f"{name}@%h"], environment, r" ready\.$")
+
+    def wait_for(self, child: Child) -> None:
+        """Return when `child` has said that it is ready.
+
+        Raises:
+            SandboxError: any process ended by itself, or the time ran out.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while not child.ready.wait(timeout=0.05):
+            self.check()
+            if time.monotonic() > deadline:
+                raise SandboxError(f"The {child.name} did not become ready; its log is {child.log}.")
+
+    def check(self) -> None:
+        """
+        Raises:
+            SandboxError: a process has ended by itself.
+        """
+        if child := self.processes.ended():
+            raise SandboxError(
+                f"The {child.name} ended by itself with status {child.process.returncode}."
+                f" Its log, {child.log}, ends so:\n{child.tail()}"
+            )
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `manage.py` in this stack's environment, and wait for it."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            env=self._environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    def stop(self) -> None:
+        self.processes.stop()
+
+    def _start(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str] | None = None,
+        ready_when: str | None = None,
+    ) -> Child:
+        chosen = self._environment if environment is None else environment
+        return self.processes.start(name, command, chosen, folder=ROOT, ready_when=ready_when)
+
+    def _start_redis(self) -> str:
+        redis = EmbeddedRedis.plan(self.home.path / "redis", self.home.redis_port, self.home.redis_password)
+        self._start("redis", redis.command(), {"PATH": os.environ.get("PATH", os.defpath)})
+        redis.wait_until_up()
+        return redis.url
+
+    def _prepare(self) -> Prepared:
+        done = self.manage("prepare_sandbox")
+        if done.returncode != 0:
+            raise SandboxError(f"The database could not be prepared:\n{done.stderr.strip()[-3000:]}")
+        answer = json.loads(done.stdout.splitlines()[-1])
+        return Prepared(admin_password=answer["admin_password"], host_key=answer["host_key"])
+
+    def _wait_for_web(self) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._is_healthy():
+            self.check()
+            if time.monotonic() > deadline:
+                raise SandboxError(f"The web did not answer {self.address}/health; its logs are in {self.home.logs}.")
+            time.sleep(0.05)
+
+    def _is_healthy(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
