@@ -1,0 +1,138 @@
+"""The threads beside the pool: the heartbeat, and the outbox. They run through outages of the broker."""
+
+import logging
+import threading
+import time
+from typing import Any
+
+from celery import bootsteps
+from celery.signals import task_received, worker_shutdown
+from celery.worker import state
+
+from workers.client import Refused, Unavailable
+from workers.device import Gauge
+from workers.host import Host, this_host
+from workers.protocol import HeartbeatRequest
+from workers.spool import Outbox
+
+log = logging.getLogger(__name__)
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 60.0
+ANSWER_SECONDS = 5.0
+FLUSH_SECONDS = 10.0
+
+
+class Heartbeat(threading.Thread):
+    """Renews the leases of what is in hand and does what the replies ask.
+
+    A thread of its own, because neither a fit nor Celery's event loop leaves time for it while they are busy.
+    """
+
+    def __init__(self, host: Host, gauge: Gauge) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self.host = host
+        self.gauge = gauge
+        self.seconds = _pause(host.credentials.heartbeat_seconds)
+        self._ending = threading.Event()
+        self._trouble = ""
+
+    def run(self) -> None:
+        next_at = time.monotonic()
+        while not self._ending.wait(max(next_at - time.monotonic(), 0.0)):
+            next_at = time.monotonic() + self.seconds
+            try:
+                self.beat()
+                if self._trouble:
+                    log.info("The coordinator answers heartbeats again.")
+                self._trouble = ""
+            except Unavailable as problem:
+                self._tell(f"No heartbeat got through: {problem}")
+            except Refused as refusal:
+                if refusal.status == 401:
+                    self._tell("The coordinator no longer knows this worker; enrol it again with a new key.")
+                else:
+                    self._tell(f"The coordinator refuses heartbeats: {refusal.sentence}")
+            except Exception:
+                log.exception("The heartbeat stumbled and goes on.")
+
+    def close(self) -> None:
+        self._ending.set()
+
+    def beat(self) -> None:
+        """Send one heartbeat and obey its reply.
+
+        Raises:
+            Unavailable, Refused
+        """
+        board, spool = self.host.board, self.host.spool
+        # The board first: what moves from there to the spool meanwhile is seen twice rather than not at all.
+        in_hand = {beat["assignment"]: beat for beat in board.beats(_is_alive)}
+        in_hand |= {beat["assignment"]: beat for beat in spool.beats()}
+        load, memory_free_bytes, temperature_celsius = self.gauge.read()
+        request = HeartbeatRequest(
+            assignments=list(in_hand.values()),
+            load=load,
+            memory_free_bytes=memory_free_bytes,
+            temperature_celsius=temperature_celsius,
+        )
+        reply = self.host.client.json("POST", "/worker/heartbeat", request, seconds=ANSWER_SECONDS)
+        for assignment in in_hand.keys() & set(reply.get("cancel") or ()):
+            log.info("Assignment %s is dead and is stopped.", assignment)
+            board.cancel(assignment)
+            spool.drop(assignment)
+        drain = reply.get("drain") is True
+        if drain != board.draining:
+            log.warning("The coordinator drains this worker." if drain else "The coordinator gives work again.")
+            board.drain(drain)
+        self.seconds = _pause(reply.get("heartbeat_seconds"), self.seconds)
+
+    def _tell(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            log.error("%s", trouble)
+        self._trouble = trouble
+
+
+class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Starts the threads once the pool is there, and ends them after it, when the last task has ended."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self.threads: tuple[Heartbeat, Outbox] | None = None
+
+    def start(self, worker: Any) -> None:
+        host = this_host()
+        forks = worker.app.conf.worker_pool == "prefork"
+        outbox = Outbox(host.spool, host.client, elsewhere=lambda: forks and bool(state.requests))
+        self.threads = (Heartbeat(host, Gauge(host.settings)), outbox)
+        # A step is told to stop while the pool's last tasks still run, so the end is taken from this signal instead.
+        worker_shutdown.connect(self._end, weak=False)
+        task_received.connect(self._wake, weak=False)
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self, worker: Any) -> None:
+        """Nothing yet: tasks that still run need their heartbeat."""
+
+    terminate = stop
+
+    def _wake(self, **_: Any) -> None:
+        this_host().spool.written.set()
+
+    def _end(self, **_: Any) -> None:
+        if self.threads is not None:
+            heartbeat, outbox = self.threads
+            outbox.close(FLUSH_SECONDS)
+            heartbeat.close()
+
+
+def _is_alive(request: str) -> bool:
+    """Does Celery still wait for the task `request`? It does not once a child process was killed."""
+    return request in state.requests
+
+
+def _pause(seconds: object, otherwise: float = 2.0) -> float:
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        return otherwise
+    return min(max(float(seconds), SHORTEST_SECONDS), LONGEST_SECONDS)

@@ -1,0 +1,146 @@
+"""The Celery app of a contributor's host: ``celery -A workers worker -l info``.
+
+When the worker starts it enrols, and only then knows its broker and its one queue. No broker, no result backend and
+no remote control are configured: a host consumes its own list and talks HTTP for everything else.
+"""
+
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_init
+from click import Option
+from kombu import Exchange, Queue
+
+from workers.agent import Agent
+from workers.compute import backends
+from workers.device import choose_visible_gpu, find_device
+from workers.enrolment import EnrolmentError, broker_problem, broker_url, enrol, say
+from workers.home import Credentials, Home, HomeError
+from workers.host import this_host
+from workers.settings import Settings, SettingsError, checked_url, read_key_file, read_settings
+
+# Whoever enrols must not be led to another Celery's broker.
+for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
+    os.environ.pop(variable, None)
+
+
+class GPUHost(Celery):  # type: ignore[misc]
+    """Celery without all that speaks to other workers: gossip, mingle, events, Celery's own heartbeats."""
+
+    @property
+    def Worker(self) -> Callable[..., Any]:
+        base = super().Worker
+
+        def build(**options: Any) -> Any:
+            options |= dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
+            options |= dict.fromkeys(("task_events", "beat", "purge"), False)
+            options |= dict.fromkeys(("queues", "exclude_queues", "autoscale"))
+            options["concurrency"] = slots(options.get("concurrency"))
+            return base(**options)
+
+        return build
+
+
+def chosen_pool(arguments: list[str]) -> str:
+    """The pool that the command line names, threads where it names none.
+
+    Celery takes its own default, prefork, for "not named", and then reads ``worker_pool``: so that has to be right.
+    """
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        if argument in ("-P", "--pool"):
+            return following
+        for prefix in ("--pool=", "-P"):
+            if argument.startswith(prefix):
+                return argument.removeprefix(prefix)
+    return "threads"
+
+
+def slots(concurrency: object) -> int:
+    """How many assignments this host takes at a time; one where the command line leaves it to Celery."""
+    if app.conf.worker_pool == "solo" or not isinstance(concurrency, int):
+        return 1
+    return max(concurrency, 1)
+
+
+app = GPUHost("workers", fixups=(), include=["workers.tasks"])  # no fixups: the only one is Django's
+app.conf.update(
+    worker_pool=chosen_pool(sys.argv),
+    worker_concurrency=1,
+    worker_prefetch_multiplier=1,
+    worker_enable_remote_control=False,
+    worker_send_task_events=False,
+    worker_hijack_root_logger=True,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_soft_shutdown_timeout=10,
+    task_acks_late=True,
+    task_reject_on_worker_lost=False,
+    task_ignore_result=True,
+    task_create_missing_queues=False,
+    task_default_exchange="",
+    result_backend=None,
+    accept_content=["json"],
+    task_serializer="json",
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "ack_emulation": False,
+        "priority_steps": [0],
+        "health_check_interval": 5,
+        "socket_timeout": 30,
+        "socket_connect_timeout": 10,
+        "socket_keepalive": True,
+        "polling_interval": 5,
+    },
+)
+app.user_options["worker"].add(Option(("--server",), help="The coordinator's address; else COMPUTENET_URL."))
+app.user_options["worker"].add(Option(("--key-file",), help="A file with the enrolment key; else COMPUTENET_KEY."))
+app.steps["worker"].add(Agent)
+choose_visible_gpu(os.environ.get("COMPUTENET_DEVICE", ""))
+
+
+@celeryd_init.connect  # type: ignore[untyped-decorator]
+def become_worker(conf: Any, options: dict[str, Any], **_: Any) -> None:
+    """Enrol, and tell Celery the broker and the queue that came of it; end the process where that cannot be."""
+    try:
+        credentials, settings = _enrolled(conf, options)
+    except (SettingsError, HomeError, EnrolmentError) as problem:
+        sys.exit(f"computenet: {problem}")
+    queue = credentials.queue
+    conf.task_default_queue = conf.task_default_routing_key = queue
+    conf.task_queues = [Queue(queue, Exchange(""), routing_key=queue)]  # type: ignore[no-untyped-call]
+    conf.broker_url = broker_url(credentials, settings)
+    trouble = broker_problem(conf.broker_url)
+    if trouble:
+        say(trouble)
+
+
+def _enrolled(conf: Any, options: dict[str, Any]) -> tuple[Credentials, Settings]:
+    """Claim this host's folder and become a worker.
+
+    Raises:
+        SettingsError, HomeError, EnrolmentError
+    """
+    settings = read_settings()
+    if options.get("server"):
+        settings = dataclasses.replace(settings, url=checked_url(options["server"]))
+    if options.get("key_file"):
+        settings = dataclasses.replace(settings, key=read_key_file(options["key_file"]))
+    home = Home(settings.home)
+    home.claim()
+    device, sentence = find_device(settings, backends()[0].name)
+    say(f"this host: {sentence}")
+    forks = conf.worker_pool == "prefork" and options.get("pool_start_method") != "spawn"
+    if forks and device["backend"] != "numpy":
+        raise SettingsError(
+            "A GPU cannot be used from forked processes; leave out --pool, or add --pool-start-method spawn."
+        )
+    credentials = enrol(settings, home, device, options["concurrency"])
+    host = this_host()
+    host.board.clear()
+    host.spool.clean()
+    host.cache.clean()
+    return credentials, settings

@@ -1,0 +1,136 @@
+"""What this host computes now, kept as files so that a pool's child processes and the heartbeat both see it.
+
+The computing side writes ``<assignment>.json`` and looks for ``<assignment>.cancel``; the heartbeat reads the first
+and writes the second. The files work alike for the pools threads, solo and prefork, forked or spawned.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from workers.catalog.base import Cancelled
+from workers.protocol import Beat
+
+UPDATE_SECONDS = 0.1
+GRACE_SECONDS = 10.0  # past its limit a fit may still be inside one long NumPy call
+_ASSIGNMENT = re.compile(r"[A-Za-z0-9-]{1,64}")
+
+
+class OutOfTime(Cancelled):
+    """Raised by a `Progress` callback to stop a fit that took longer than its assignment allows."""
+
+
+def usable_id(assignment: object) -> bool:
+    """Is this an assignment's id that may become part of a path?"""
+    return isinstance(assignment, str) and _ASSIGNMENT.fullmatch(assignment) is not None
+
+
+class InHand:
+    """One assignment being computed: the `Progress` callback of its fit."""
+
+    def __init__(self, board: "Board", assignment: str, fence: int, request: str, seconds: float) -> None:
+        self._file = board.folder / f"{assignment}.json"
+        self._cancel = board.folder / f"{assignment}.cancel"
+        self._assignment, self._fence, self._request = assignment, fence, request
+        self._ends_at = time.monotonic() + seconds
+        self._updated_at = 0.0
+        self._write(0.0, "starting")
+
+    def __call__(self, fraction: float, note: str) -> None:
+        now = time.monotonic()
+        if now - self._updated_at < UPDATE_SECONDS and fraction < 1.0:
+            return
+        self.stop_if_dead()
+        self._updated_at = now
+        self._write(float(fraction) if 0.0 <= fraction <= 1.0 else float(fraction > 1.0), str(note)[:200])
+
+    def stop_if_dead(self) -> None:
+        """
+        Raises:
+            Cancelled: the coordinator has no use for the answer any more.
+            OutOfTime: the assignment's time is up.
+        """
+        if self._cancel.exists():
+            raise Cancelled(f"assignment {self._assignment} was cancelled")
+        if time.monotonic() > self._ends_at:
+            raise OutOfTime(f"assignment {self._assignment} is out of time")
+
+    def close(self) -> None:
+        self._file.unlink(missing_ok=True)
+        self._cancel.unlink(missing_ok=True)
+
+    def _write(self, progress: float, note: str) -> None:
+        entry = {
+            "assignment": self._assignment,
+            "fence": self._fence,
+            "progress": progress,
+            "note": note,
+            "request": self._request,
+            "ends_at": self._ends_at,
+        }
+        temporary = self._file.with_suffix(".tmp")
+        temporary.write_text(json.dumps(entry), encoding="utf-8")
+        os.replace(temporary, self._file)
+
+
+class Board:
+    """All assignments in hand, in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._drain = folder / "drain"
+
+    def clear(self) -> None:
+        """Forget what an earlier process left: nobody computes it any more."""
+        for file in self.folder.iterdir():
+            file.unlink(missing_ok=True)
+
+    def take(self, assignment: str, fence: int, request: str, seconds: float) -> InHand:
+        return InHand(self, assignment, fence, request, seconds)
+
+    def holds(self, assignment: str) -> bool:
+        return (self.folder / f"{assignment}.json").exists()
+
+    def cancel(self, assignment: str) -> None:
+        """Stop computing `assignment`, if it is in hand, at its next report of progress."""
+        if self.holds(assignment):
+            (self.folder / f"{assignment}.cancel").touch()
+
+    @property
+    def draining(self) -> bool:
+        return self._drain.exists()
+
+    def drain(self, on: bool) -> None:
+        """Take nothing new while `on`."""
+        if on:
+            self._drain.touch()
+        else:
+            self._drain.unlink(missing_ok=True)
+
+    def beats(self, alive: Callable[[str], bool]) -> list[Beat]:
+        """What a heartbeat says of everything in hand.
+
+        Left out is what must not be kept alive: an assignment long past its time, and one whose Celery request is
+        no longer `alive` because the process that computed it was killed.
+        """
+        beats: list[Beat] = []
+        for file in self.folder.glob("*.json"):
+            try:
+                entry = json.loads(file.read_text(encoding="utf-8"))
+            except FileNotFoundError:  # ended while we looked
+                continue
+            if not alive(entry["request"]):
+                file.unlink(missing_ok=True)
+            elif time.monotonic() <= entry["ends_at"] + GRACE_SECONDS:
+                beats.append(
+                    Beat(
+                        assignment=entry["assignment"],
+                        fence=entry["fence"],
+                        progress=entry["progress"],
+                        note=entry["note"],
+                    )
+                )
+        return beats

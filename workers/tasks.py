@@ -1,0 +1,100 @@
+"""The one task of a contributor's Celery worker: compute an assignment and put the answer into the spool."""
+
+import logging
+import time
+from typing import Any
+
+from workers.catalog.base import Cancelled
+from workers.celery import app
+from workers.client import Refused, Unavailable
+from workers.compute import Failed, backends, check_specification, compute, fits_in_memory
+from workers.datasets import NoRoom, WrongMatrix
+from workers.host import Host, this_host
+from workers.protocol import TASK_NAME, Specification
+from workers.running import InHand, OutOfTime, usable_id
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 8.0  # the coordinator gives an assignment elsewhere that does not start within ten
+WORKING_COPIES = 2  # of the data, that a fit may take beside the file itself
+
+
+@app.task(name=TASK_NAME, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
+def run_assignment(task: Any, assignment: object) -> None:
+    """Compute `assignment`, unless it is dead, in hand or done already. Nothing is returned through Celery."""
+    host = this_host()
+    if not isinstance(assignment, str) or not usable_id(assignment):
+        log.warning("A message that names no assignment is dropped.")
+        return
+    if host.board.draining:
+        log.info("Assignment %s is not taken: this worker is being drained.", assignment)
+        return
+    if host.board.holds(assignment) or host.spool.holds(assignment):
+        log.info("Assignment %s is in hand already.", assignment)
+        return
+    try:
+        spec = _start(host, assignment)
+    except Refused as refusal:
+        log.info("Assignment %s is not started: %s", assignment, refusal.sentence)
+        return
+    except Unavailable as problem:
+        log.warning("Assignment %s is left to others: %s", assignment, problem)
+        return
+    _work(host, spec, str(task.request.id))
+
+
+def _start(host: Host, assignment: str) -> Specification:
+    answer: Any = host.client.json("POST", f"/assignment/{assignment}/start", {}, persist_seconds=START_SECONDS)
+    spec: Specification = answer
+    if spec.get("assignment") != assignment or type(spec.get("fence")) is not int:
+        raise Refused(200, "The coordinator started another assignment than this one.")
+    return spec
+
+
+def _work(host: Host, spec: Specification, request: str) -> None:
+    """Compute what `spec` asks for; whatever comes of it goes into the spool, or nowhere if nobody wants it."""
+    assignment, fence = spec["assignment"], spec["fence"]
+    hand: InHand | None = None
+    try:
+        hand = host.board.take(assignment, fence, request, float(spec["limits"]["seconds"]))
+        _compute_into_spool(host, spec, hand)
+    except OutOfTime:
+        log.warning("Assignment %s took longer than its %s s.", assignment, spec["limits"]["seconds"])
+        host.spool.put_failure(assignment, fence, "worker", "The worker did not finish within the time limit.")
+    except Cancelled:
+        log.info("Assignment %s was cancelled.", assignment)
+    except Failed as failure:
+        log.warning("Assignment %s failed (%s): %s", assignment, failure.fault, failure)
+        host.spool.put_failure(assignment, fence, failure.fault, str(failure))
+    except Exception as problem:
+        log.exception("Assignment %s failed.", assignment)
+        kind = type(problem).__name__
+        host.spool.put_failure(assignment, fence, "system", f"The worker stumbled over an error of its own ({kind}).")
+    finally:
+        if hand is not None:
+            hand.close()
+
+
+def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
+    model = check_specification(spec)
+    size_bytes = spec["matrix"]["size_bytes"]
+    if not fits_in_memory(size_bytes * WORKING_COPIES):
+        raise Failed("worker", f"The data take {size_bytes} bytes, and the worker has not the memory to fit them.")
+
+    def fetched(so_far: int) -> None:
+        hand(0.0, f"fetching the data, {so_far / 1e6:.1f} of {size_bytes / 1e6:.1f} MB")
+
+    try:
+        matrix = host.cache.open(spec["matrix"], host.client, fetched)
+    except WrongMatrix as problem:
+        raise Failed("system", str(problem)) from problem
+    except NoRoom as problem:
+        raise Failed("worker", str(problem)) from problem
+    except (Unavailable, Refused) as problem:
+        raise Failed("system", f"The worker could not fetch the data: {problem}") from problem
+    started_at = time.perf_counter()
+    answer = compute(spec, model, matrix, backends(), hand)
+    seconds = time.perf_counter() - started_at
+    hand.stop_if_dead()  # a fit that reports no progress learns of it only now
+    host.spool.put_result(spec["assignment"], spec["fence"], answer, seconds)
+    log.info("Assignment %s (%s) took %.3f s.", spec["assignment"], spec["model"], seconds)
