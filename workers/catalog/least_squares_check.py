@@ -1,0 +1,116 @@
+"""Is an answer the least-squares optimum? The excess of its objective is gᵀH⁺g exactly; H is sketched or exact.
+
+For a fixed vector v = H⁺g and Ĥ from m uniform row samples, E[vᵀĤv] = vᵀHv = excess, and by Cauchy and Schwarz
+q = gᵀĤ⁺g ≥ excess²/(vᵀĤv). So excess > 10q has a chance of at most 1/10 (Markov), 1e-4 in four samples, whatever the
+data, when g lies in the range of every Ĥ.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workers.catalog import least_squares
+from workers.catalog.base import Check, Float
+from workers.catalog.least_squares import Gradient, Moments
+
+SAMPLES = 4
+ROWS_PER_FEATURE = 5
+MARKOV = 10.0
+INTERCEPT_TOLERANCE = 1e-6
+NULL_TOLERANCE = 1e-6
+BOUND = (
+    "The sum of squares (with its penalty) exceeds the least possible by at most {:.1e} of itself, so each coefficient "
+    "lies within a small part of its standard error of the exact one."
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is minimised: ‖y − Xb − c‖² + alpha‖b‖²."""
+
+    X: Float
+    y: Float
+    alpha: float
+    relative: float | None = None  # of the sum of squares; None: `tolerated`
+
+    @property
+    def tolerated(self) -> float:
+        """min(1e-6, 1e-3·d/n): coefficients within 0.03·√d of their standard errors."""
+        rows, features = self.X.shape
+        return min(1e-6, 1e-3 * features / rows) if self.relative is None else self.relative
+
+
+def tolerance(problem: Problem, found: Gradient, y_variance: float) -> float:
+    """The excess that is accepted, over n. The second term is for exact fits, whose residual is rounding."""
+    return max(problem.tolerated * found.mse, 1e-11 * y_variance)
+
+
+def sketch(problem: Problem, b: Float, intercept: float, rng: np.random.Generator) -> Check:
+    """The cheap tier: two passes over X for the means and the gradient, and four samples of rows. Never rejects."""
+    X, y = problem.X, problem.y
+    rows, features = X.shape
+    method = f"row samples: excess over the least sum of squares, over n; {SAMPLES} samples of {ROWS_PER_FEATURE}d rows"
+    picks = np.sort(rng.integers(rows, size=(SAMPLES, ROWS_PER_FEATURE * features)), axis=1)
+    with np.errstate(all="ignore"):
+        mean, y_mean = least_squares.means(X, y)
+        sampled = [X[pick] - mean for pick in picks]
+        squares = sum(np.einsum("ij,ij->j", part, part) for part in sampled) / picks.size
+        scale = np.sqrt(squares + problem.alpha / rows)
+        if not np.isfinite(scale).all() or (scale <= 1e-9 * np.abs(mean)).any() or (scale == 0).any():
+            return Check("inconclusive", method, "A column is constant in the sample.")
+        at = Moments(mean, y_mean, scale, float(np.mean((y - y_mean) ** 2)))
+        found = least_squares.gradient(X, y, b, at, problem.alpha)
+        allowed = tolerance(problem, found, at.y_variance)
+        measured = 0.0
+        for part in sampled:
+            A = part / scale
+            H = A.T @ A / len(A) + np.diag(problem.alpha / rows / scale**2)
+            if not np.isfinite(H).all() or not np.isfinite(found.g).all():
+                return Check("inconclusive", method, "A number overflows.")
+            parts = least_squares.spectrum(H, 1e-5)
+            if parts.null.shape[1]:
+                return Check("inconclusive", method, "The sampled rows do not span all columns.")
+            measured = max(measured, MARKOV * float(found.g @ least_squares.solve(parts, found.g)))
+    if not measured <= allowed or _intercept_error(found, intercept, at, b) > 1:
+        return Check("inconclusive", method, "The sampled bound does not settle it.", measured, allowed)
+    reason = "The bound on the excess over the least sum of squares is within the tolerance."
+    chance = MARKOV**-SAMPLES
+    bound = BOUND.format(problem.tolerated)
+    return Check("accepted", method, reason, measured, allowed, bound, chance, {"mse": found.mse})
+
+
+def exact(problem: Problem, b: Float, intercept: float) -> tuple[Check, bool]:
+    """The exact tier, and whether the rank of X is so near the cutoff that a failure proves nothing.
+
+    Raises:
+        DataError: a number overflows.
+    """
+    X, y = problem.X, problem.y
+    method = "exact normal matrix: excess over the least sum of squares, over n"
+    at = least_squares.moments(X, y, problem.alpha)
+    H = least_squares.spectrum(least_squares.normal_matrix(X, at, problem.alpha))
+    with np.errstate(all="ignore"):
+        found = least_squares.gradient(X, y, b, at, problem.alpha)
+        measured = float(found.g @ least_squares.solve(H, found.g))
+        allowed = tolerance(problem, found, at.y_variance)
+        w = np.where(np.isinf(at.scale), b * np.abs(at.mean).clip(1e-300), b * at.scale)
+        drift = float(np.linalg.norm(H.null.T @ w)) / max(float(np.linalg.norm(w)), 1e-300)
+    reason = ""
+    if not measured <= allowed:
+        reason = "The sum of squares is not the least: the coefficients are not the optimum."
+    elif H.null.shape[1] and not drift <= NULL_TOLERANCE:
+        reason = "Of the coefficients that fit equally well, these are not the least."
+    elif not _intercept_error(found, intercept, at, b) <= 1:
+        reason = "The intercept is not the mean of what the coefficients leave."
+    if reason:
+        return Check("rejected", method, reason, measured, allowed, fault="worker"), H.ambiguous
+    reason = "The excess over the least sum of squares is within the tolerance."
+    bound = BOUND.format(problem.tolerated)
+    return Check("accepted", method, reason, measured, allowed, bound, detail={"mse": found.mse}), H.ambiguous
+
+
+def _intercept_error(found: Gradient, intercept: float, at: Moments, b: Float) -> float:
+    """The intercept's error over what is tolerated."""
+    allowed = INTERCEPT_TOLERANCE * at.y_variance**0.5 + 1e-9 * (abs(at.y_mean) + float(np.abs(at.mean) @ np.abs(b)))
+    error = abs(intercept - found.intercept)
+    return error / allowed if allowed > 0 else (0.0 if error == 0 else np.inf)

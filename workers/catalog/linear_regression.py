@@ -1,0 +1,133 @@
+"""Ordinary least squares with an intercept."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.catalog import least_squares, least_squares_check
+from workers.catalog.backend import NUMPY, Backend, row_slices
+from workers.catalog.base import (
+    Answer,
+    ArraySpec,
+    CatalogModel,
+    Check,
+    DataError,
+    Float,
+    Parameter,
+    ParameterError,
+    Params,
+    Progress,
+    no_progress,
+    refused_unread,
+)
+from workers.catalog.least_squares_check import Problem
+
+FEATURES_MAX = 8192  # a float64 normal matrix of 0.5 GiB
+
+
+class LinearRegression(CatalogModel):
+    """Coefficients b (d,) and an intercept c that minimise ‖y − Xb − c‖².
+
+    Where columns are collinear (a singular value of the standardised columns below 1e-6 of the largest), the optimum
+    of least norm in standardised columns. A constant column has coefficient 0.
+    """
+
+    name: ClassVar[str] = "linear_regression"
+    result_name: ClassVar[str] = "linear_regression"
+    title: ClassVar[str] = "Linear regression"
+    help: ClassVar[str] = "Fits a line (a plane) through the data by least squares, with an intercept."
+    version: ClassVar[int] = 1
+    needs_target: ClassVar[bool] = True
+    parameters: ClassVar[tuple[Parameter, ...]] = ()
+
+    def alpha(self, params: Params) -> float:
+        """The ridge penalty: none here."""
+        return 0.0
+
+    def validate(self, params: Params, rows: int, features: int) -> None:
+        if rows < 2:
+            raise ParameterError("A regression needs at least two rows.")
+        if not 1 <= features <= FEATURES_MAX:
+            raise ParameterError(f"A regression takes 1 to {FEATURES_MAX} feature columns, and there are {features}.")
+
+    def operations(self, params: Params, rows: int, features: int) -> float:
+        return 2.0 * rows * features**2 + 20.0 * rows * features + 10.0 * features**3
+
+    def answer_shapes(self, params: Params, rows: int, features: int) -> dict[str, ArraySpec]:
+        return {"coefficients": ArraySpec((features,)), "intercept": ArraySpec(())}
+
+    def fit(
+        self, X: Float, y: Float | None, params: Params, seed: int, *, backend: Backend, progress: Progress
+    ) -> dict[str, NDArray[Any]]:
+        progress(0.0, "normal equations")
+        b, intercept = least_squares.fit(X, _target(y), self.alpha(params), backend)
+        progress(1.0, "coefficients refined")
+        return {"coefficients": b, "intercept": intercept}
+
+    def check(
+        self, X: Float, y: Float | None, params: Params, seed: int, answer: Answer, *, rng: np.random.Generator
+    ) -> Check:
+        rows, features = X.shape
+        refused = refused_unread(self, params, rows, features, answer)
+        if refused is not None:
+            return refused
+        problem = Problem(X, _target(y), self.alpha(params))
+        b, intercept = answer["coefficients"], float(answer["intercept"])
+        if rows > 2 * least_squares_check.SAMPLES * least_squares_check.ROWS_PER_FEATURE * features:
+            found = least_squares_check.sketch(problem, b, intercept, rng)
+            if found.verdict == "accepted":
+                return found
+        try:
+            found, ambiguous = least_squares_check.exact(problem, b, intercept)
+            if found.verdict == "accepted":
+                return found
+            own = self.fit(X, y, params, seed, backend=NUMPY, progress=no_progress)
+            shared, _ = least_squares_check.exact(problem, own["coefficients"], float(own["intercept"]))
+        except DataError as error:
+            return Check("inconclusive", "exact normal matrix", str(error), fault="job")
+        if ambiguous or shared.verdict != "accepted":
+            reason = "The columns are so nearly collinear that rounding decides the answer: drop or merge columns."
+            return Check("inconclusive", found.method, reason, found.measured, found.tolerance, fault="job")
+        return found
+
+    def present(self, X: Float, y: Float | None, params: Params, answer: Answer) -> dict[str, Any]:
+        target = _target(y)
+        b = np.asarray(answer["coefficients"], dtype=np.float64)
+        mean, y_mean = least_squares.means(X, target)
+        intercept = y_mean - float(mean @ b)
+        predictions = np.concatenate([X[rows] @ b + intercept for rows in row_slices(X)])
+        mse = float(np.mean((target - predictions) ** 2))
+        variance = float(np.mean((target - y_mean) ** 2))
+        result: dict[str, Any] = {
+            "coefficients": b,
+            "intercept": intercept,
+            "mse": mse,
+            "rmse": mse**0.5,
+            "r2": 1.0 - mse / variance if variance > 0 else (1.0 if mse == 0 else 0.0),
+            "predictions": predictions,
+        }
+        return result | self.errors(X, target, params, mse)
+
+    def errors(self, X: Float, y: Float, params: Params, mse: float) -> dict[str, Any]:
+        """The coefficients' standard errors: the root of the diagonal of s²(XcᵀXc)⁺, s² = SSE/(n − 1 − rank).
+
+        NaN where no degrees of freedom are left, 0 for a constant column.
+        """
+        rows = len(X)
+        at = least_squares.moments(X, y, 0.0)
+        H = least_squares.spectrum(least_squares.normal_matrix(X, at, 0.0))
+        freedom = rows - 1 - len(H.values)
+        if freedom <= 0:
+            return {"standard_errors": np.full(X.shape[1], np.nan)}
+        diagonal = np.einsum("ij,j,ij->i", H.vectors, 1.0 / H.values, H.vectors) / rows
+        return {"standard_errors": np.sqrt(mse * rows / freedom * diagonal) / at.scale}
+
+
+def _target(y: Float | None) -> Float:
+    if y is None:
+        raise DataError("A regression needs a target column.")
+    return y
+
+
+MODEL = LinearRegression()

@@ -1,0 +1,222 @@
+"""Principal component analysis: the worker sends the Gram matrix, and the components follow from it exactly."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.catalog.backend import NUMPY, Backend, row_slices
+from workers.catalog.base import (
+    Answer,
+    ArraySpec,
+    CatalogModel,
+    Check,
+    DataError,
+    Float,
+    Parameter,
+    ParameterError,
+    Params,
+    Progress,
+    refused_unread,
+)
+
+SIDE_MAX = 4096  # min(rows, features): a Gram matrix of 128 MiB
+PROBES = 4
+TOLERANCE = 1e-5
+METHOD = "Freivalds: the scaled error of the Gram matrix, Frobenius, over the square root of its side"
+
+
+class PCA(CatalogModel):
+    """The leading eigenvectors of the covariance of X (centred, not scaled).
+
+    The answer is G = XcᵀXc, or XcXcᵀ where X has fewer rows than features. The trusted side takes its eigenvectors
+    itself, so a component cannot be dropped, turned or made up.
+    """
+
+    name: ClassVar[str] = "pca_analysis"
+    result_name: ClassVar[str] = "pca"
+    title: ClassVar[str] = "Principal component analysis"
+    help: ClassVar[str] = "Finds the directions along which the data vary most, and the data in those directions."
+    version: ClassVar[int] = 1
+    needs_target: ClassVar[bool] = False
+    parameters: ClassVar[tuple[Parameter, ...]] = (
+        Parameter("n_components", int, 2, "How many directions to keep.", minimum=1, maximum=SIDE_MAX),
+    )
+
+    def validate(self, params: Params, rows: int, features: int) -> None:
+        if rows < 2 or features < 1:
+            raise ParameterError("A principal component analysis needs at least two rows and one feature column.")
+        side = min(rows, features)
+        if side > SIDE_MAX:
+            raise ParameterError(f"The smaller of rows and features may be at most {SIDE_MAX}, and it is {side}.")
+        if params["n_components"] > side:
+            raise ParameterError(f"n_components must be at most {side}, the smaller of rows and features.")
+
+    def operations(self, params: Params, rows: int, features: int) -> float:
+        side = float(min(rows, features))
+        return 2.0 * rows * features * side + 9.0 * side**3
+
+    def answer_shapes(self, params: Params, rows: int, features: int) -> dict[str, ArraySpec]:
+        side = min(rows, features)
+        return {"gram": ArraySpec((side, side))}
+
+    def fit(
+        self, X: Float, y: Float | None, params: Params, seed: int, *, backend: Backend, progress: Progress
+    ) -> dict[str, NDArray[Any]]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            G = gram(X, column_means(X), backend, progress)
+        if not np.isfinite(G).all():
+            raise DataError("The numbers are too large: scale the columns to below 1e100.")
+        return {"gram": G}
+
+    def check(
+        self, X: Float, y: Float | None, params: Params, seed: int, answer: Answer, *, rng: np.random.Generator
+    ) -> Check:
+        refused = refused_unread(self, params, *X.shape, answer)
+        if refused is not None:
+            return refused
+        G = answer["gram"]
+        with np.errstate(all="ignore"):
+            mean = column_means(X)
+            scale = side_scale(X, mean)
+            if not (np.isfinite(scale).all() and np.isfinite(mean).all()):
+                return Check("inconclusive", METHOD, "The numbers in the data are too large.", fault="job")
+            if len(G) > 4 * PROBES:
+                found = freivalds(X, mean, scale, G, rng)
+                if found.verdict == "accepted":
+                    return found
+            return compare(X, mean, scale, G)
+
+    def present(self, X: Float, y: Float | None, params: Params, answer: Answer) -> dict[str, Any]:
+        kept = int(params["n_components"])
+        mean = column_means(X)
+        G = np.asarray(answer["gram"], dtype=np.float64)
+        values, vectors = np.linalg.eigh((G + G.T) / 2)
+        values = values[::-1].clip(0.0)
+        basis = vectors[:, ::-1][:, :kept].T
+        if len(X) < X.shape[1]:
+            basis = _from_rows(X, mean, basis)
+        largest = np.argmax(np.abs(basis), axis=1)
+        components = basis * np.where(basis[np.arange(kept), largest] < 0, -1.0, 1.0)[:, None]
+        total = float(values.sum())
+        return {
+            "n_components": kept,
+            "components": components,
+            "explained_variance": values[:kept] / (len(X) - 1),
+            "explained_variance_ratio": values[:kept] / total if total > 0 else np.zeros(kept),
+            "mean": mean,
+            "transformed_data": np.concatenate([(X[rows] - mean) @ components.T for rows in row_slices(X)]),
+        }
+
+
+def column_means(X: Float) -> Float:
+    total = np.zeros(X.shape[1])
+    for rows in row_slices(X):
+        total += np.ones(rows.stop - rows.start) @ X[rows]
+    return total / len(X)
+
+
+def gram(X: Float, mean: Float, backend: Backend = NUMPY, progress: Progress | None = None) -> Float:
+    """XcᵀXc (d × d), or XcXcᵀ (n × n) where n < d. Blocks in the backend's dtype, their sum in float64."""
+    xp = backend.xp
+    rows, features = X.shape
+    if rows < features:
+        return _row_gram(X, mean, backend)
+    centre = backend.asarray(mean)
+    total = backend.asarray(np.zeros((features, features)))
+    for part in row_slices(X, 32 << 20):
+        centred = backend.astype(backend.asarray(X[part]) - centre, backend.dtype)
+        total = total + backend.astype(xp.matmul(centred.T, centred), "float64")
+        if progress is not None:
+            progress(part.stop / rows, f"{part.stop} of {rows} rows")
+    return backend.to_numpy(total)
+
+
+def _row_gram(X: Float, mean: Float, backend: Backend) -> Float:
+    """XcXcᵀ by blocks of columns."""
+    total = backend.asarray(np.zeros((len(X), len(X))))
+    size = max(1, (32 << 20) // (8 * len(X)))
+    for start in range(0, X.shape[1], size):
+        columns = slice(start, start + size)
+        centred = backend.astype(backend.asarray(X[:, columns] - mean[columns]), backend.dtype)
+        total = total + backend.astype(backend.xp.matmul(centred, centred.T), "float64")
+    return backend.to_numpy(total)
+
+
+def side_scale(X: Float, mean: Float) -> Float:
+    """The norms of the centred columns (of the centred rows where n < d), floored by the rounding of the means."""
+    rows, features = X.shape
+    if rows < features:
+        norms = np.concatenate([np.linalg.norm(X[part] - mean, axis=1) for part in row_slices(X)])
+        floor = np.full(rows, 1e-9 * float(np.linalg.norm(mean)))
+    else:
+        squares = np.zeros(features)
+        for part in row_slices(X):
+            centred = X[part] - mean
+            squares += np.einsum("ij,ij->j", centred, centred)
+        norms, floor = np.sqrt(squares), 1e-9 * np.sqrt(rows) * np.abs(mean)
+    scale = np.maximum(norms, floor)
+    return np.where(scale > 0, scale, 1.0)
+
+
+def freivalds(X: Float, mean: Float, scale: Float, G: Float, rng: np.random.Generator) -> Check:
+    """Gaussian Freivalds. With Ω = D⁻¹N(0,1), D the norms, est = ‖D⁻¹(XcᵀXcΩ − GΩ)‖_F/√s; a true scaled error of x
+    times the tolerance passes with a chance of at most (e/x²)^(s/2). Never rejects."""
+    probes = rng.standard_normal((len(G), PROBES)) / scale[:, None]
+    if len(X) < X.shape[1]:
+        inner = np.zeros((X.shape[1], PROBES))
+        for part in row_slices(X):
+            inner += (X[part] - mean).T @ probes[part]
+        product = np.concatenate([(X[part] - mean) @ inner for part in row_slices(X)])
+    else:
+        product = np.zeros_like(probes)
+        for part in row_slices(X):
+            centred = X[part] - mean
+            product += centred.T @ (centred @ probes)
+    measured = float(np.linalg.norm((product - G @ probes) / scale[:, None])) / float(np.sqrt(PROBES * len(G)))
+    if not measured <= TOLERANCE:
+        return Check("inconclusive", METHOD, "The probes do not settle it.", measured, TOLERANCE)
+    chance = (np.e / 100.0) ** (PROBES / 2)
+    return Check("accepted", METHOD, "The Gram matrix agrees with the data.", measured, TOLERANCE, _bound(10), chance)
+
+
+def compare(X: Float, mean: Float, scale: Float, G: Float) -> Check:
+    """The exact tier: the Gram matrix computed again in float64, which is the catalogue's own run."""
+    method = "Gram matrix computed again: the scaled difference, Frobenius, over the square root of its side"
+    own = gram(X, mean)
+    if not np.isfinite(own).all():
+        return Check("inconclusive", method, "The numbers in the data are too large.", fault="job")
+    measured = float(np.linalg.norm((own - G) / scale / scale[:, None])) / float(np.sqrt(len(G)))
+    if not measured <= TOLERANCE:
+        reason = "The Gram matrix is not that of the centred data."
+        return Check("rejected", method, reason, measured, TOLERANCE, fault="worker")
+    return Check("accepted", method, "The Gram matrix agrees with the data.", measured, TOLERANCE, _bound(1))
+
+
+def _bound(factor: int) -> str:
+    return (
+        f"In units of the columns' norms, the Gram matrix is within {factor * TOLERANCE:.0e} times the square root of "
+        "its side of the exact one; the components are the exact eigenvectors of that matrix."
+    )
+
+
+def _from_rows(X: Float, mean: Float, basis: Float) -> Float:
+    """Unit components (k × d) from eigenvectors of XcXcᵀ (k × n); directions without variance are completed."""
+    found = np.zeros((len(basis), X.shape[1]))
+    for part in row_slices(X):
+        found += basis[:, part] @ (X[part] - mean)
+    norms = np.linalg.norm(found, axis=1)
+    real = norms > 1e-7 * max(float(norms[0]), 1e-300)
+    found = found / np.where(real, norms, 1.0)[:, None]
+    for row in np.flatnonzero(~real):
+        for column in range(X.shape[1]):
+            unit = np.zeros(X.shape[1])
+            unit[column] = 1.0
+            unit -= found[:row].T @ (found[:row] @ unit)
+            if np.linalg.norm(unit) > 0.1:
+                break
+        found[row] = unit / np.linalg.norm(unit)
+    return found
+
+
+MODEL = PCA()
