@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -17,9 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from computenet.sandbox.demo.jobs import DemoJob, Line
-
-if TYPE_CHECKING:
-    from computenet.sandbox.demo.story import DemoWorker
 
 GOOD, BAD = "[bold green]✓[/]", "[bold red]✗[/]"
 STATES = {"pending": "yellow", "assigned": "cyan", "computing": "blue", "completed": "magenta", "verified": "green"}
@@ -42,9 +39,10 @@ class Screen:
     def opening(self) -> None:
         text = (
             "[bold]A compute network, start to finish[/]\n"
-            "Clients bring data and tokens, workers compute, the coordinator checks every answer and pays for right ones.\n"
-            "[dim]Real processes, a real Redis and database, HTTP on the loopback. The GPUs are simulated: every worker\n"
-            "computes on this machine's CPU, whatever its label says.[/]"
+            "Clients bring data and tokens, workers compute, the coordinator checks every answer\n"
+            "and pays for right ones.\n"
+            "[dim]Real processes, a real Redis and database, HTTP on the loopback. The GPUs are simulated:\n"
+            "every worker computes on this machine's CPU, whatever its label says.[/]"
         )
         self.console.print(Panel(text, box=box.ROUNDED, padding=(1, 2), expand=False))
 
@@ -71,11 +69,11 @@ class Screen:
             yield
         self.console.print(f"  {GOOD} {title} [dim]{time.monotonic() - began:.1f} s[/]")
 
-    def workers(self, workers: Sequence["DemoWorker"]) -> None:
+    def workers(self, rows: Sequence[tuple[str, str, float, float]]) -> None:
+        """`rows`: name, GPU type, TFLOPS, stake in tokens."""
         table = _table("worker", "GPU", ">TFLOPS", ">stake")
-        for worker in workers:
-            gpu = f"{worker.gpu_type} [dim](simulated)[/]"
-            table.add_row(worker.worker_id, gpu, f"{worker.compute_capacity:g}", f"{tokens(worker.stake)} tokens")
+        for worker_id, gpu_type, capacity, stake in rows:
+            table.add_row(worker_id, f"{gpu_type} [dim](simulated)[/]", f"{capacity:g}", f"{tokens(stake)} tokens")
         self.console.print(table)
 
     def submitted(self, job: DemoJob, dataset: Mapping[str, Any]) -> None:
@@ -146,7 +144,7 @@ class Screen:
 
     def held(self) -> None:
         seconds = time.monotonic() - self._started
-        text = f"{GOOD} All of it held: three right answers, three payments, and a ledger that adds up. [dim]{seconds:.1f} s[/]"
+        text = f"{GOOD} All of it held: three right answers, three payments, a ledger that adds up. {seconds:.0f} s"
         self.console.print()
         self.console.print(Panel(text, box=box.ROUNDED, border_style="green", expand=False))
 

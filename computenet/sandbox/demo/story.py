@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from computenet.sandbox.demo.jobs import DemoJob, Diabetes, Digits, Iris
 from computenet.sandbox.demo.network import CallFailed, Network
@@ -16,6 +17,8 @@ from computenet.sandbox.errors import SandboxError
 from computenet.sandbox.home import Home
 from computenet.sandbox.launcher import chosen_port, ending_tidily
 from computenet.sandbox.stack import Stack
+
+Answer = dict[str, Any]  # a job's status as the API tells it
 
 JOB_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -91,7 +94,7 @@ def _story(stack: Stack, screen: Screen) -> bool:
             started.append(stack.start_host(worker.worker_id, reply["enrolment_key"], gpu_type=worker.gpu_type))
         for process in started:
             stack.wait_for(process)
-    screen.workers(WORKERS)
+    screen.workers([(w.worker_id, w.gpu_type, w.compute_capacity, w.stake) for w in WORKERS])
 
     screen.chapter("Three clients bring data and submit a job each")
     jobs: list[DemoJob] = [Diabetes(), Iris(), Digits()]
@@ -138,7 +141,7 @@ def _submit(network: Network, job: DemoJob, dataset_id: str) -> str:
     )
 
 
-def _watch(stack: Stack, network: Network, screen: Screen, ids: Mapping[str, DemoJob]) -> dict[str, dict]:  # type: ignore[type-arg]
+def _watch(stack: Stack, network: Network, screen: Screen, ids: Mapping[str, DemoJob]) -> dict[str, Answer]:
     """Trigger, follow every job to its end, and answer the last status of each.
 
     Raises:
@@ -164,7 +167,7 @@ def _money(
     network: Network,
     screen: Screen,
     jobs: list[DemoJob],
-    answers: list[dict],  # type: ignore[type-arg]
+    answers: list[Answer],
 ) -> list[str]:
     """Show who has what now, and answer what is not as it should be."""
     screen.chapter("The money")
