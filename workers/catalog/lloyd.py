@@ -1,0 +1,135 @@
+"""Lloyd's iteration, kept as a trajectory: which rows changed their label at every step.
+
+Labels come from the backend's distances, in its dtype; centres are means in float64 on the CPU, kept up to date from
+the changed rows alone. So a GPU's rounding moves a label between two centres that are equally near, and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workers.catalog.backend import Backend
+from workers.catalog.base import Float
+from workers.catalog.kmeans_start import generator
+
+RESEEDED_STEPS = 10
+Labels = NDArray[np.uint16]
+Rows = NDArray[np.uint32]
+
+
+@dataclass
+class Trajectory:
+    """One run. All labels are 0 before the first step; step t gives `labels[t]` to the rows `rows[t]`, ascending."""
+
+    rows: list[Rows] = field(default_factory=list)
+    labels: list[Labels] = field(default_factory=list)
+    centroids: list[Float] = field(default_factory=list)  # (k, d) after each step
+    inertia: float = float("inf")
+
+
+class Means:
+    """Counts (k,) and sums (k × d) of the rows under each label, of X less `shift`."""
+
+    def __init__(self, X: Float, shift: Float, k: int, total: Float) -> None:
+        self.X, self.shift = X, shift
+        self.counts = np.zeros(k, dtype=np.int64)
+        self.sums = np.zeros((k, X.shape[1]))
+        self.counts[0], self.sums[0] = len(X), total
+
+    def move(self, rows: Rows, old: Labels, new: Labels) -> None:
+        k, size = len(self.counts), max(1, (8 << 20) // (8 * self.X.shape[1]))
+        self.counts += np.bincount(new, minlength=k) - np.bincount(old, minlength=k)
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            values = self.X[rows[part]] - self.shift
+            for labels, sign in ((new[part], 1.0), (old[part], -1.0)):
+                order = np.argsort(labels, kind="stable")
+                present, starts = np.unique(labels[order], return_index=True)
+                self.sums[present] += sign * np.add.reduceat(values[order], starts, axis=0)
+
+    def centroids(self, before: Float, seed: int, run: int, step: int) -> Float:
+        """The means, in the coordinates of X. See `fill_empty` for clusters without rows."""
+        found = self.sums / np.maximum(self.counts, 1)[:, None] + self.shift
+        return fill_empty(found, self.counts == 0, self.X, before, seed, run, step)
+
+
+def fill_empty(
+    centroids: Float, empty: NDArray[np.bool_], X: Float, before: Float, seed: int, run: int, step: int
+) -> Float:
+    """The rule for clusters without rows: in the first steps a row drawn by the job's seed, then the centre it had."""
+    if empty.any():
+        if step < RESEEDED_STEPS:
+            drawn = generator(seed, 2, run, step).integers(len(X), size=len(centroids))
+            centroids[empty] = X[np.sort(drawn[empty])]
+        else:
+            centroids[empty] = before[empty]
+    return centroids
+
+
+class Nearest:
+    """Labels of all rows for given centres. A GPU holds the centred rows; the CPU reads X as it is."""
+
+    def __init__(self, backend: Backend, X: Float, shift: Float) -> None:
+        self.backend, self.X, self.shift = backend, X, shift
+        spread = float(np.sqrt(np.mean((X[: 1 << 12] - shift) ** 2)))
+        self.centred = backend.name != "numpy" or float(np.abs(shift).max()) > 1e3 * spread
+        self.held: list[Any] = []
+        if backend.name != "numpy":
+            middle = backend.asarray(shift)
+            self.held = [backend.astype(block - middle, backend.dtype) for _, block in backend.blocks(X)]
+
+    def __call__(self, centroids: Float) -> Labels:
+        moved = centroids - self.shift
+        half = 0.5 * np.einsum("ij,ij->i", moved, moved)
+        if self.held:
+            xp, backend = self.backend.xp, self.backend
+            C, bias = backend.asarray(moved.T, backend.dtype), backend.asarray(half, backend.dtype)
+            parts = [backend.to_numpy(xp.argmax(xp.matmul(block, C) - bias, axis=1)) for block in self.held]
+            return np.concatenate(parts).astype(np.uint16)
+        if not self.centred:
+            half = half + moved @ self.shift
+        labels = np.empty(len(self.X), dtype=np.uint16)
+        for rows, block in self.backend.blocks(self.X):
+            scores = (block - self.shift if self.centred else block) @ moved.T
+            scores -= half
+            labels[rows] = scores.argmax(axis=1)
+        return labels
+
+
+def lloyd(
+    X: Float,
+    nearest: Nearest,
+    start: Float,
+    *,
+    shift: Float,
+    total: Float,
+    seed: int,
+    run: int,
+    steps_max: int,
+    shift_squared_max: float,
+    progress: Callable[[int], None],
+) -> Trajectory:
+    """From `start` (k × d) until the centres move by at most `shift_squared_max` (a sum of squares) in a step.
+
+    `shift` is near the mean of X, and `total` the sum of X − shift.
+    """
+    found, centroids = Trajectory(), start
+    labels = np.zeros(len(X), dtype=np.uint16)
+    means = Means(X, shift, len(start), total)
+    for step in range(steps_max):
+        progress(step)
+        now = nearest(centroids)
+        rows = np.flatnonzero(now != labels).astype(np.uint32)
+        means.move(rows, labels[rows], now[rows])
+        before, labels = centroids, now
+        centroids = means.centroids(before, seed, run, step)
+        found.rows.append(rows)
+        found.labels.append(labels[rows])
+        found.centroids.append(centroids)
+        if float(((centroids - before) ** 2).sum()) <= shift_squared_max:
+            break
+    found.inertia = -float((means.counts * ((centroids - shift) ** 2).sum(axis=1)).sum())
+    return found
