@@ -93,7 +93,7 @@ app.conf.update(
         "socket_timeout": 30,
         "socket_connect_timeout": 10,
         "socket_keepalive": True,
-        "polling_interval": 5,
+        "polling_interval": 1,  # seconds; also how long a stop may have to wait
     },
 )
 app.user_options["worker"].add(Option(("--server",), help="The coordinator's address; else COMPUTENET_URL."))

@@ -74,16 +74,17 @@ def compute(
         Cancelled: from `progress`.
     """
     X, y = select(matrix, spec)
+    rows, features = X.shape
     try:
         params = model.clean(spec["params"])
-        model.validate(params, *X.shape)
+        model.validate(params, rows, features)
     except ParameterError as problem:
         raise Failed("job", _sentence(problem)) from problem
     for number, backend in enumerate(backends, start=1):
         last = number == len(backends)
         try:
             answer = model.fit(X, y, params, spec["seed"], backend=backend, progress=progress)
-            model.refuse_misfit(params, *X.shape, headers(answer))
+            model.refuse_misfit(params, rows, features, headers(answer))
             rng = np.random.default_rng()
             verdict = model.check(X, y, params, spec["seed"], answer, rng=rng)
         except DataError as problem:

@@ -23,6 +23,7 @@ from workers.protocol import Matrix
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
+FETCH_BYTES = 1 << 16  # a connection that breaks loses the block it is in
 SILENT_SECONDS = 30.0  # without a byte, before a download is taken up again
 PERSIST_SECONDS = 120.0  # without progress, before it is given up
 STALE_SECONDS = 86_400.0
@@ -206,7 +207,7 @@ def _fetch_rest(
             skip = start  # the whole file comes: pass over what is here
         elif start and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             raise WrongMatrix("The coordinator sent another part of the matrix than was asked for.")
-        for block in response.iter_content(BLOCK_BYTES):
+        for block in response.iter_content(FETCH_BYTES):
             passed, skip = block[skip:], max(skip - len(block), 0)
             if into.tell() + len(passed) > matrix["size_bytes"]:
                 raise WrongMatrix("The coordinator sent more bytes than its specification names.")

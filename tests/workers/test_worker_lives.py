@@ -1,0 +1,209 @@
+"""How Celery worker processes begin, end, break and come back."""
+
+import json
+import signal
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.workers.conftest import StartWorker
+from tests.workers.coordinator import Coordinator
+from tests.workers.processes import wait_until
+
+pytestmark = pytest.mark.processes
+X = np.arange(12.0).reshape(4, 3)
+
+
+def test_after_enrolling_once_a_worker_restarts_without_a_key(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    worker = start_worker("-c", "3").ready()
+    enrolment = coordinator.enrolments[0]
+    assert enrolment["slots"] == 3 and enrolment["device"]["gpu_type"] == "CPU"
+    assert "this host: no GPU: this is a CPU host" in worker.log()
+    kept = worker.home / "credentials.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+
+    again = start_worker(COMPUTENET_KEY="").ready()
+    given = coordinator.give("toy", X)
+    coordinator.send(given)
+
+    wait_until(lambda: given.state == "answered", about=again.log)
+    assert len(coordinator.workers) == 1
+    assert coordinator.enrolments[-1]["slots"] == 1 and coordinator.enrolments[-1]["enrolment_key"] == ""
+
+
+def test_a_restart_goes_on_with_what_was_kept_while_the_coordinator_is_down(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    worker = start_worker().ready()
+    worker.end()
+    coordinator.stop()
+
+    again = start_worker(COMPUTENET_KEY="", COMPUTENET_URL="")
+    wait_until(lambda: " ready." in again.log(), about=again.log)
+    coordinator.start()
+    again.ready()
+    given = coordinator.give("toy", X)
+    coordinator.send(given)
+
+    wait_until(lambda: given.state == "answered", about=again.log)
+
+
+def test_a_worker_waits_for_its_coordinator(coordinator: Coordinator, start_worker: StartWorker) -> None:
+    coordinator.stop()
+    worker = start_worker()
+    wait_until(lambda: "does not answer (Connection refused)" in worker.log(), about=worker.log)
+
+    coordinator.start()
+
+    worker.ready()
+
+
+def test_server_and_key_file_can_be_given_as_options(
+    coordinator: Coordinator, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_text("key-1\n")
+
+    start_worker("--server", coordinator.url, "--key-file", str(key_file), COMPUTENET_URL="", COMPUTENET_KEY="").ready()
+
+    assert coordinator.enrolments[0]["enrolment_key"] == "key-1"
+
+
+def test_what_is_wrong_at_enrolment_is_said_in_one_sentence(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    processes = {
+        "unknown or was used": start_worker(COMPUTENET_KEY="another"),
+        "not a web address": start_worker(COMPUTENET_URL="coordinator", COMPUTENET_WORKER_HOME="/tmp/computenet-no"),
+    }
+    for says, worker in processes.items():
+        assert worker.wait() == 1
+        assert says in worker.log() and "Traceback" not in worker.log()
+
+
+def test_two_workers_cannot_share_a_home(start_worker: StartWorker) -> None:
+    start_worker().ready()
+    second = start_worker()
+
+    assert second.wait() == 1
+    assert "Another Celery worker uses" in second.log()
+
+
+def test_an_answer_waits_for_a_coordinator_that_is_down_and_is_delivered_once(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    worker = start_worker().ready()
+    given = coordinator.give("nap", X, params={"seconds": 0.4})
+    coordinator.send(given)
+    wait_until(lambda: given.state == "computing", about=worker.log)
+
+    coordinator.stop()
+    note = worker.home / "spool" / f"{given.spec['assignment']}.json"
+    wait_until(note.exists, about=worker.log)
+    coordinator.start()
+
+    wait_until(lambda: given.state == "answered", about=worker.log)
+    wait_until(lambda: not note.exists(), about=worker.log)
+    assert given.puts == 1 and given.starts == 1
+
+
+def test_after_a_kill_the_spool_is_flushed_at_the_next_start(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    worker = start_worker().ready()
+    coordinator.trouble = lambda method, path: 500 if method == "PUT" else None
+    given = coordinator.give("toy", X)
+    coordinator.send(given)
+    note = worker.home / "spool" / f"{given.spec['assignment']}.json"
+    wait_until(note.exists, about=worker.log)
+    assert set(json.loads(note.read_text())) == {"fence", "digest", "seconds"}
+    wait_until(lambda: given.beats, about=worker.log)  # an answer that waits still has its lease renewed
+
+    worker.signal(signal.SIGKILL)
+    worker.wait()
+    coordinator.trouble = lambda method, path: None
+    start_worker(COMPUTENET_KEY="")
+
+    wait_until(lambda: given.state == "answered", about=worker.log)
+    np.testing.assert_array_equal(given.answer["sums"], X.sum(axis=0))
+    assert given.starts == 1
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo", "prefork"])
+def test_a_warm_stop_lets_the_running_task_end_and_answers(
+    coordinator: Coordinator, start_worker: StartWorker, pool: str
+) -> None:
+    worker = start_worker("-P", pool).ready()
+    given = coordinator.give("nap", X, params={"seconds": 1.0, "silent": True})
+    coordinator.send(given)
+    wait_until(lambda: given.state == "computing", about=worker.log)
+
+    worker.signal(signal.SIGTERM)
+
+    assert worker.wait() == 0
+    assert given.state == "answered"
+    assert len(given.beats) >= 3  # the lease was renewed to the end
+
+
+@pytest.mark.parametrize(
+    "options", [["-P", "solo"], ["--pool=prefork"], ["-P", "prefork", "--pool-start-method", "spawn"]]
+)
+def test_every_pool_computes_and_can_be_cancelled(
+    coordinator: Coordinator, start_worker: StartWorker, options: list[str]
+) -> None:
+    worker = start_worker(*options).ready()
+    long = coordinator.give("nap", X, params={"seconds": 30.0})
+    coordinator.send(long)
+    wait_until(lambda: any(beat["progress"] > 0 for beat in long.beats), about=worker.log)
+
+    long.state = "dead"
+    given = coordinator.give("toy", X)
+    coordinator.send(given)
+
+    wait_until(lambda: given.state == "answered", about=worker.log)
+    assert long.puts == 0
+    assert ("MainProcess" in worker.log().split("was cancelled")[0].splitlines()[-1]) == (options[-1] == "solo")
+
+
+def test_a_killed_child_loses_its_lease_and_the_worker_goes_on(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    worker = start_worker("-P", "prefork").ready()
+    killer = coordinator.give("killer", X)
+    coordinator.send(killer)
+    wait_until(lambda: "WorkerLostError" in worker.log(), about=worker.log)
+    seen = len(killer.beats)
+    given = coordinator.give("toy", X)
+    coordinator.send(given)
+
+    wait_until(lambda: given.state == "answered", about=worker.log)
+    wait_until(lambda: len(coordinator.heartbeats) > worker.since + 5, about=worker.log)
+    assert len(killer.beats) <= seen + 1 and killer.starts == 1
+
+
+def test_a_worker_runs_where_django_cannot_be_imported(
+    coordinator: Coordinator, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in ('django', 'rest_framework', 'channels', 'marketplace', 'computenet'):\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    worker = start_worker(
+        PYTHONPATH=f"{tmp_path}:{root}", DJANGO_SETTINGS_MODULE="computenet.settings", COMPUTENET_HOME=str(tmp_path)
+    ).ready()
+    given = coordinator.give("toy", X)
+    coordinator.send(given)
+
+    wait_until(lambda: given.state == "answered", about=worker.log)
+    assert "Traceback" not in worker.log()
