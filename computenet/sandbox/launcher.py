@@ -73,16 +73,17 @@ def _run() -> int:
         stack = Stack(home, port, show_line, verbose=os.environ.get("VERBOSE", "") not in ("", "0"))
         try:
             say("Starting the network …")
-            prepared = stack.start()
+            prepared = stack.start(with_host_key=True)
             stack.wait_for(stack.start_host("local", prepared.host_key, slots=2))
             say(greeting(stack, prepared))
             while True:
                 stack.check()
                 time.sleep(0.3)
         finally:
-            say("\nEnding …")
-            stack.stop()
-            say("All processes have ended.")
+            if stack.processes.children:
+                say("\nEnding …")
+                stack.stop()
+                say("All processes have ended.")
     finally:
         home.release()
 

@@ -28,7 +28,7 @@ class Prepared:
 
     Attributes:
         admin_password: new for this run; empty where the operator has chosen one.
-        host_key: the local GPU host's enrolment key.
+        host_key: the enrolment key of the GPU host that computes for hand-made workers; empty where none was wanted.
     """
 
     admin_password: str
@@ -44,7 +44,7 @@ class Stack:
     def __init__(self, home: Home, port: int, show: Show, *, verbose: bool = False) -> None:
         """
         Raises:
-            SandboxError: the port is in use.
+            SandboxError: the port is in use, or there is no Redis.
         """
         if not port_is_free(port):
             raise SandboxError(
@@ -55,26 +55,31 @@ class Stack:
         self.address = f"http://127.0.0.1:{port}"
         self.processes = ProcessGroup(home.logs, show, verbose)
         self._environment: dict[str, str] = {}
+        self._redis: EmbeddedRedis | None = None
+        if not os.environ.get("REDIS_URL"):
+            self._redis = EmbeddedRedis.plan(home.path / "redis", home.redis_port, home.redis_password)
 
-    def start(self) -> Prepared:
+    def start(self, *, with_host_key: bool) -> Prepared:
         """Start everything but GPU hosts, and return when the web answers and the coordinator takes tasks.
 
         Raises:
             SandboxError: a process ended by itself, or was not ready in time.
         """
-        redis_url = os.environ.get("REDIS_URL") or self._start_redis()
+        if self._redis:
+            self._start("redis", self._redis.command(), {"PATH": os.environ.get("PATH", os.defpath)})
+            self._redis.wait_until_up()
         self._environment = {
             **os.environ,
             "COMPUTENET_SANDBOX": "1",
             "COMPUTENET_HOME": str(self.home.path),
             "DATABASE_URL": os.environ.get("DATABASE_URL") or self.home.database_url,
-            "REDIS_URL": redis_url,
+            "REDIS_URL": self._redis.url if self._redis else os.environ["REDIS_URL"],
             "PUBLIC_URL": self.address,
             "SECRET_KEY": os.environ.get("SECRET_KEY") or self.home.secret_key,
             "DJANGO_SETTINGS_MODULE": "computenet.settings",
             "PYTHONUNBUFFERED": "1",
         }
-        prepared = self._prepare()
+        prepared = self._prepare(["--host"] if with_host_key else [])
         python = [sys.executable, "-m"]
         self._start(
             "web",
@@ -158,14 +163,8 @@ class Stack:
         chosen = self._environment if environment is None else environment
         return self.processes.start(name, command, chosen, folder=ROOT, ready_when=ready_when)
 
-    def _start_redis(self) -> str:
-        redis = EmbeddedRedis.plan(self.home.path / "redis", self.home.redis_port, self.home.redis_password)
-        self._start("redis", redis.command(), {"PATH": os.environ.get("PATH", os.defpath)})
-        redis.wait_until_up()
-        return redis.url
-
-    def _prepare(self) -> Prepared:
-        done = self.manage("prepare_sandbox")
+    def _prepare(self, options: list[str]) -> Prepared:
+        done = self.manage("prepare_sandbox", *options)
         if done.returncode != 0:
             raise SandboxError(f"The database could not be prepared:\n{done.stderr.strip()[-3000:]}")
         answer = json.loads(done.stdout.splitlines()[-1])

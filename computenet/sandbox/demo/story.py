@@ -82,7 +82,7 @@ def _story(stack: Stack, screen: Screen) -> bool:
     """Everything from the start of the network to the audit; answers whether all of it held."""
     screen.opening()
     with screen.step("Starting Redis, the database, web, coordinator and beat"):
-        stack.start()
+        stack.start(with_host_key=False)
     screen.note(f"Pages and API: {stack.address}/")
     network = Network(stack.address)
 

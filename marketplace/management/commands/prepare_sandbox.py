@@ -5,9 +5,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from marketplace.actions.workers import register_standby_host
+from marketplace.actions.workers import standby_key
 
 ADMIN = "admin"
 
@@ -16,11 +16,15 @@ class Command(BaseCommand):
     help = "Migrate the sandbox's database, see to its admin and its GPU host, and print their secrets as JSON."
     requires_system_checks = []  # before the migration, the database cannot pass them
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", action="store_true", help="also register a GPU host on this machine")
+
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.SANDBOX:
             raise CommandError("This command gives out secrets, so it runs in the sandbox only (COMPUTENET_SANDBOX=1).")
         call_command("migrate", verbosity=0, interactive=False)
-        self.stdout.write(json.dumps({"admin_password": one_time_password(), "host_key": register_standby_host()}))
+        host_key = standby_key() if options["host"] else ""
+        self.stdout.write(json.dumps({"admin_password": one_time_password(), "host_key": host_key}))
 
 
 def one_time_password() -> str:
