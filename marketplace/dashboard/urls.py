@@ -1,5 +1,22 @@
-"""The pages that people look at."""
+"""The pages that people look at. The first one is also what `/` answers to a browser."""
 
-from django.urls import URLPattern
+from django.contrib.auth.views import LoginView, LogoutView
+from django.urls import path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern] = []
+from marketplace.dashboard import views, writes
+
+urlpatterns = [
+    # Not the admin's log-in: that one is for operators alone.
+    path("login/", LoginView.as_view(template_name="dashboard/login.html", redirect_authenticated_user=True), name="login"),
+    path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
+    path("dashboard", RedirectView.as_view(pattern_name="home")),
+    path("dashboard/", views.home, name="home"),
+    path("dashboard/clients/", writes.register_client, name="register-client"),
+    path("dashboard/workers/", writes.register_worker, name="register-worker"),
+    path("dashboard/workers/<str:name>/", views.worker, name="worker"),
+    path("dashboard/jobs/", writes.submit_job, name="submit-job"),
+    path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
+    path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),
+    path("dashboard/network/<str:verb>/", writes.control, name="control"),
+]

@@ -1,0 +1,9 @@
+"""The operator's side of every row. What money or a state depends on is read here and changed by actions alone."""
+
+from django.contrib import admin
+
+from marketplace.admin import ledger, network, people, work  # noqa: F401  each registers its rows
+
+admin.site.site_header = "computenet"
+admin.site.site_title = "computenet admin"
+admin.site.index_title = "Rows and records"

@@ -1,0 +1,20 @@
+"""The network's row, and the record of events."""
+
+from django.contrib import admin
+
+from marketplace.admin.base import ReadOnlyAdmin
+from marketplace.models import Event, Network
+
+
+@admin.register(Network)
+class NetworkAdmin(ReadOnlyAdmin):
+    list_display = ["id", "coordination_active", "switched_by", "switched_at", "last_cycle_at", "web_alive_at"]
+
+
+@admin.register(Event)
+class EventAdmin(ReadOnlyAdmin):
+    list_display = ["id", "created_at", "kind", "job", "worker", "before", "after", "actor", "reason"]
+    list_filter = ["kind", "created_at"]
+    list_select_related = ["job", "worker"]
+    search_fields = ["job__id", "worker__name", "actor", "kind"]
+    ordering = ["-id"]

@@ -1,0 +1,96 @@
+"""Clients, contributors, workers and the keys that enrol machines."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from marketplace.actions import workers
+from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
+from marketplace.dashboard import filters
+from marketplace.models import Client, Contributor, EnrolmentKey, IdempotencyKey, Worker
+
+
+@admin.register(Client)
+class ClientAdmin(ReadOnlyAdmin):
+    list_display = ["address", "user", tokens("wallet__balance", "balance"), "created_at"]
+    list_select_related = ["user", "wallet"]
+    search_fields = ["address", "user__username"]
+    ordering = ["address"]
+    fields = ["address", "user", "wallet", tokens("wallet__balance", "balance"), "virtual_finish", "created_at"]
+    readonly_fields = [fields[3]]
+
+
+@admin.register(IdempotencyKey)
+class IdempotencyKeyAdmin(ReadOnlyAdmin):
+    list_display = ["key", "client", "job", "created_at"]
+    list_select_related = ["client", "job"]
+    search_fields = ["key", "client__address"]
+    ordering = ["-created_at"]
+
+
+@admin.register(Contributor)
+class ContributorAdmin(ReadOnlyAdmin):
+    list_display = ["name", "user", "reputation", "verified", "rejected", tokens("wallet__balance", "balance")]
+    list_select_related = ["user", "wallet"]
+    search_fields = ["name", "user__username"]
+    ordering = ["name"]
+
+
+@admin.register(Worker)
+class WorkerAdmin(OperatorAdmin):
+    list_display = [
+        "name",
+        "contributor",
+        "gpu_type",
+        "compute_capacity",
+        "memory",
+        "reputation",
+        "jobs_completed",
+        tokens("stake__balance", "stake"),
+        "is_active",
+        "draining",
+        "last_heartbeat_at",
+    ]
+    list_filter = ["is_active", "draining", "standby", "gpu_type"]
+    list_select_related = ["contributor", "stake"]
+    search_fields = ["name", "contributor__name", "gpu_type"]
+    ordering = ["name"]
+    # Digests of secrets are nobody's to read.
+    exclude = ["secret_sha256", "broker_secret_sha256"]
+    actions = ["suspend", "reinstate"]
+
+    @admin.display(description="memory", ordering="memory_bytes")
+    def memory(self, worker: Worker) -> str:
+        return filters.size(worker.memory_bytes)
+
+    @admin.display(description="reputation", ordering="contributor__reputation")
+    def reputation(self, worker: Worker) -> float:
+        return worker.contributor.reputation
+
+    @admin.action(description="Suspend: nothing new for these workers", permissions=["operate"])
+    def suspend(self, request: HttpRequest, queryset: Any) -> None:
+        self._set_active(request, queryset, active=False)
+
+    @admin.action(description="Reinstate these workers", permissions=["operate"])
+    def reinstate(self, request: HttpRequest, queryset: Any) -> None:
+        self._set_active(request, queryset, active=True)
+
+    def _set_active(self, request: HttpRequest, queryset: Any, *, active: bool) -> None:
+        actor = request.user.get_username()
+        done = f"worker(s) {'reinstated' if active else 'suspended'}"
+
+        def act(worker: Worker) -> None:
+            workers.set_active(worker=worker, active=active, actor=actor, reason="in the admin")
+
+        self.each(request, queryset.filter(is_active=not active), act, done)
+
+
+@admin.register(EnrolmentKey)
+class EnrolmentKeyAdmin(ReadOnlyAdmin):
+    list_display = ["worker", "created_at", "expires_at", "used_at"]
+    list_filter = ["used_at"]
+    list_select_related = ["worker"]
+    search_fields = ["worker__name"]
+    ordering = ["-created_at"]
+    exclude = ["sha256"]

@@ -1,0 +1,91 @@
+"""Who may look at what. The sandbox shows everything to everybody; elsewhere a page needs a log-in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import never_cache
+
+from marketplace.models import Client, Job
+
+View = Callable[..., HttpResponse]
+
+# No inline script or style, nothing from elsewhere. The API's own pages have scripts of their own and are not ours.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Viewer:
+    """What a page shows depends on this alone, so that all who see the same share one rendering."""
+
+    sees_all: bool
+    operates: bool  # may switch coordination
+    user_id: int | None = None
+
+    @property
+    def key(self) -> str:
+        return f"{'operator' if self.operates else 'user'}:{'all' if self.sees_all else self.user_id}"
+
+    def clients(self) -> QuerySet[Client]:
+        return Client.objects.all() if self.sees_all else Client.objects.filter(user_id=self.user_id)
+
+    def jobs(self) -> QuerySet[Job]:
+        return Job.objects.all() if self.sees_all else Job.objects.filter(client__user_id=self.user_id)
+
+
+def viewer_of(user: Any) -> Viewer | None:
+    """The viewer that `user` (anonymous or not) is; None where there is nothing for it to see."""
+    if settings.SANDBOX:
+        return Viewer(sees_all=True, operates=True)
+    if not user.is_authenticated or not user.is_active:
+        return None
+    if user.is_staff:
+        return Viewer(sees_all=True, operates=True)
+    return Viewer(sees_all=False, operates=False, user_id=user.pk)
+
+
+def page(view: View) -> View:
+    """A page of ours: wants a log-in outside the sandbox, is never cached, and carries a strict content policy.
+
+    The view gets the viewer as its second argument.
+    """
+
+    @never_cache
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        viewer = viewer_of(request.user)
+        if viewer is None:
+            return redirect_to_login(request.get_full_path())
+        response = view(request, viewer, *args, **kwargs)
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return response
+
+    return guarded
+
+
+def require_operator(viewer: Viewer) -> None:
+    """
+    Raises:
+        PermissionDenied: network control is the operator's.
+    """
+    if not viewer.operates:
+        raise PermissionDenied("Only an operator may start, stop or trigger coordination.")
+
+
+def acting_user(request: HttpRequest) -> Any:
+    """The user that an action is done for; None for a person of the sandbox who is not logged in."""
+    return request.user if request.user.is_authenticated else None
+
+
+def actor_name(request: HttpRequest) -> str:
+    """Who an event says it was."""
+    return request.user.get_username() or "dashboard"

@@ -1,0 +1,108 @@
+"""Template filters: how amounts, states, times and sizes are written on every page."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django import template
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from marketplace.domain.money import MICRO
+
+register = template.Library()
+
+
+class State(NamedTuple):
+    label: str
+    sign: str  # beside the colour, never colour alone
+    tone: str  # a class of the style sheet
+
+
+STATES = {
+    # of a job
+    "pending": State("pending", "…", "wait"),
+    "assigned": State("assigned", "→", "work"),
+    "computing": State("computing", "▸", "work"),
+    "completed": State("being checked", "?", "check"),
+    "verified": State("verified", "✓", "good"),
+    "failed": State("failed", "✕", "bad"),
+    "cancelled": State("cancelled", "–", "off"),
+    # of an assignment
+    "dispatched": State("dispatched", "→", "work"),
+    "started": State("computing", "▸", "work"),
+    "submitted": State("being checked", "?", "check"),
+    "accepted": State("accepted", "✓", "good"),
+    "rejected": State("rejected", "✕", "bad"),
+    "inconclusive": State("inconclusive", "?", "check"),
+    "lost": State("lost", "✕", "bad"),
+    # of a worker
+    "idle": State("idle", "✓", "good"),
+    "busy": State("busy", "▸", "work"),
+    "silent": State("silent", "…", "wait"),
+    "draining": State("draining", "→", "wait"),
+    "inactive": State("inactive", "–", "off"),
+    # of coordination
+    "on": State("on", "✓", "good"),
+    "off": State("off", "–", "off"),
+}
+
+
+@register.filter
+def chip(state: str) -> SafeString:
+    label, sign, tone = STATES.get(state, State(state, "•", "off"))
+    return format_html(
+        '<span class="chip {}" data-state="{}"><span aria-hidden="true">{}</span> {}</span>', tone, state, sign, label
+    )
+
+
+@register.filter
+def tokens(micro: int | None) -> str:
+    """Micro-tokens as tokens: 1234500000 → "1,234.5"."""
+    if micro is None:
+        return "unknown"
+    sign, (whole, rest) = "-" if micro < 0 else "", divmod(abs(micro), MICRO)
+    return f"{sign}{whole:,}" + (f".{rest:06}".rstrip("0") if rest else "")
+
+
+@register.filter
+def number(value: Any) -> str:
+    """A number to six significant digits; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.6g}"
+
+
+@register.filter
+def at(moment: datetime | None) -> SafeString | str:
+    """A moment to the second, in UTC, machine-readable too."""
+    if moment is None:
+        return "never"
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Bytes in the unit that fits: 25769803776 → "24.0 GiB"."""
+    if not count:
+        return "unknown"
+    amount = float(count)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            break
+        amount /= 1024
+    else:
+        unit = "TiB"
+    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+
+
+@register.filter
+def percent(fraction: float | None) -> str:
+    return "unknown" if fraction is None else f"{fraction * 100:.0f} %"
+
+
+@register.filter
+def short(value: Any) -> str:
+    """The first part of a UUID or a hash, enough to tell one from another on a page."""
+    return str(value)[:8]

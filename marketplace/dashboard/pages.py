@@ -1,0 +1,45 @@
+"""What a page is to the live side: named fragments, each with what it shows and the topics that change it."""
+
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import Any
+
+from django.template.loader import render_to_string
+
+TOPICS = frozenset({"jobs", "workers", "clients", "network"})
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A part of a page that is swapped as one. Its template's root element has the id `name` and `hx-swap-oob`.
+
+    What it shows may depend on nothing but what `context` closes over, so that one rendering serves all who look.
+    """
+
+    name: str
+    topics: frozenset[str]
+    context: Callable[[], dict[str, Any]]
+
+    @property
+    def template(self) -> str:
+        return f"dashboard/_{self.name}.html"
+
+
+@dataclass(frozen=True)
+class Page:
+    """`key` names what is shown: two sockets of one key are sent the same."""
+
+    key: str
+    fragments: tuple[Fragment, ...]
+
+    def context(self) -> dict[str, Any]:
+        """What the whole page's template needs for its fragments."""
+        return {name: value for fragment in self.fragments for name, value in fragment.context().items()}
+
+    def render(self, topics: Set[str] = TOPICS) -> dict[str, str]:
+        """The HTML of every fragment that one of `topics` changes, by name."""
+        return {
+            fragment.name: render_to_string(fragment.template, fragment.context())
+            for fragment in self.fragments
+            if fragment.topics & topics
+        }

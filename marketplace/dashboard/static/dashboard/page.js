@@ -1,0 +1,106 @@
+// What the pages do beyond reading. Everything here is a comfort: without it, pages read and forms send all the same.
+"use strict";
+
+const POLL_MS = 5000;
+const PATIENCE_MS = 3000; // a socket that is away longer than this: poll until it is back
+
+// --- live, reconnecting or polling -----------------------------------------------------------------------------
+
+function followLive(live) {
+  const mark = document.getElementById("connection");
+  const words = { live: "Live", reconnecting: "Reconnecting", polling: "Polling every 5 s" };
+  let patience = 0;
+  let poll = 0;
+
+  function show(state) {
+    mark.dataset.state = state;
+    mark.textContent = words[state];
+  }
+
+  function fetchFragments() {
+    if (!document.hidden) {
+      htmx.ajax("GET", live.dataset.fragments, { source: live, swap: "none" });
+    }
+  }
+
+  function lost() {
+    if (poll || patience) return;
+    show("reconnecting");
+    patience = setTimeout(() => {
+      show("polling");
+      fetchFragments();
+      poll = setInterval(fetchFragments, POLL_MS);
+    }, PATIENCE_MS);
+  }
+
+  function found() {
+    clearTimeout(patience);
+    clearInterval(poll);
+    patience = poll = 0;
+    show("live"); // the server sends the whole page on each connection
+  }
+
+  live.addEventListener("htmx:wsOpen", found);
+  live.addEventListener("htmx:wsClose", lost);
+  lost();
+}
+
+// --- focus survives a swap ---------------------------------------------------------------------------------------
+
+function keepFocus() {
+  let focused = null;
+  const selector = (element) =>
+    element.id ? "#" + CSS.escape(element.id)
+      : element.getAttribute("href") ? `[href="${CSS.escape(element.getAttribute("href"))}"]` : null;
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const active = document.activeElement;
+    focused = event.detail.target.contains(active) && selector(active) ? [event.detail.target.id, selector(active)] : null;
+  });
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    if (!focused) return;
+    const again = document.getElementById(focused[0])?.querySelector(focused[1]);
+    if (again) again.focus({ preventScroll: true });
+    focused = null;
+  });
+}
+
+// --- forms -------------------------------------------------------------------------------------------------------
+
+function onlyTheChosenModel(form) {
+  const choice = form.querySelector('select[name$="model_type"]');
+  const show = () => {
+    for (const fieldset of form.querySelectorAll("fieldset[data-model]")) {
+      fieldset.hidden = fieldset.disabled = fieldset.dataset.model !== choice.value;
+    }
+  };
+  choice.addEventListener("change", show);
+  show();
+}
+
+function fillCapacity(form) {
+  const capacity = form.querySelector('[data-fill="tflops"]');
+  form.querySelector("select").addEventListener("change", (event) => {
+    const tflops = event.target.selectedOptions[0]?.dataset.tflops;
+    if (tflops) capacity.value = tflops;
+  });
+}
+
+function sendOnce(form) {
+  const buttons = form.querySelectorAll("button");
+  form.addEventListener("submit", () => setTimeout(() => buttons.forEach((button) => (button.disabled = true))));
+  // A page that comes back out of the browser's memory can be sent again.
+  window.addEventListener("pageshow", () => buttons.forEach((button) => (button.disabled = false)));
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const form of document.forms) {
+    sendOnce(form);
+    if (form.querySelector("fieldset[data-model]")) onlyTheChosenModel(form);
+    if (form.querySelector('[data-fill="tflops"]')) fillCapacity(form);
+  }
+  const live = document.getElementById("live");
+  if (live) {
+    keepFocus();
+    followLive(live);
+  }
+});

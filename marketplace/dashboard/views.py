@@ -1,0 +1,60 @@
+"""The pages, as a browser reads them."""
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from marketplace.dashboard.access import Viewer, page
+from marketplace.dashboard.forms import ClientForm, JobForm, WorkerForm
+from marketplace.dashboard.home import home_page
+from marketplace.dashboard.job import job_page
+from marketplace.dashboard.pages import Page
+from marketplace.dashboard.worker import worker_page
+
+
+def answer(
+    request: HttpRequest, viewer: Viewer, shown: Page, template: str, live: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """The whole page, or (to htmx, which polls where there is no socket) its fragments alone."""
+    if getattr(request, "htmx", False):
+        return HttpResponse("".join(shown.render().values()))
+    context = {"viewer": viewer, "live": live, "here": request.path, **shown.context(), **context}
+    return render(request, template, context, status=status)
+
+
+def show_home(
+    request: HttpRequest, viewer: Viewer, *, refused: forms.Form | None = None, status: int = 200
+) -> HttpResponse:
+    """The first page; `refused` is a form that was sent and takes the place of its empty like."""
+    empty: dict[str, forms.Form] = {
+        "job_form": JobForm(viewer=viewer),
+        "client_form": ClientForm(),
+        "worker_form": WorkerForm(),
+    }
+    context: dict[str, Any] = {**empty, "open_form": "job_form"}
+    if refused is not None:
+        context["open_form"] = f"{refused.prefix}_form"
+        context[context["open_form"]] = refused
+    context["fragments_url"] = reverse("home")
+    return answer(request, viewer, home_page(viewer), "dashboard/home.html", "/live/home/", context, status)
+
+
+@page
+def home(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    return show_home(request, viewer)
+
+
+@page
+def job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
+    context = {"fragments_url": request.path}
+    return answer(request, viewer, job_page(viewer, job_id), "dashboard/job.html", f"/live/jobs/{job_id}/", context)
+
+
+@page
+def worker(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    context = {"fragments_url": request.path}
+    return answer(request, viewer, worker_page(viewer, name), "dashboard/worker.html", f"/live/workers/{name}/", context)
