@@ -23,7 +23,7 @@ from workers.catalog.base import (
     refused_unread,
 )
 from workers.catalog.kmeans_check import Job, Wrong
-from workers.catalog.lloyd import Nearest, Trajectory, lloyd
+from workers.catalog.lloyd import Means, Nearest, Trajectory, lloyd
 
 METHOD = "trajectory: the largest error of a centre against the mean of its rows, over its tolerance"
 BOUND = (
@@ -67,13 +67,13 @@ class KMeans(CatalogModel):
             raise ParameterError("Clustering takes fewer than 2^32 rows.")
 
     def operations(self, params: Params, rows: int, features: int) -> float:
-        sampled = min(rows, max(kmeans_start.SAMPLE_MIN, kmeans_start.SAMPLE_PER_CLUSTER * params["k"]))
+        sampled = kmeans_start.sample_size(rows, params["k"])
         steps = min(params["max_iter"], 50)
         return 2.0 * params["k"] * features * steps * (rows + params["n_init"] * sampled)
 
     def answer_shapes(self, params: Params, rows: int, features: int) -> dict[str, ArraySpec]:
         k, starts, most = params["k"], params["n_init"], params["max_iter"]
-        sampled = min(rows, max(kmeans_start.SAMPLE_MIN, kmeans_start.SAMPLE_PER_CLUSTER * k))
+        sampled = kmeans_start.sample_size(rows, k)
         pilot_changed = Length("pilot_changed", starts * most * sampled)
         steps, changed = Length("steps", most), Length("changed", most * rows)
         return {
@@ -94,16 +94,15 @@ class KMeans(CatalogModel):
     ) -> dict[str, NDArray[Any]]:
         with np.errstate(over="ignore", invalid="ignore"):
             job = _job(X, params, seed)
-            total = sum((X[rows] - job.shift).sum(axis=0) for rows in row_slices(X))
             starts, pilots = _pilots(job, backend, progress)
-            best = int(np.argmin([pilot.inertia for pilot in pilots]))
+            best = int(np.argmin([-pilot.between for pilot in pilots]))
             nearest = Nearest(backend, X, job.shift)
 
             def note(step: int) -> None:
                 progress(0.3 + 0.7 * step / job.steps_max, f"step {step + 1} on all rows")
 
             last = lloyd(
-                X, nearest, pilots[best].centroids[-1], shift=job.shift, total=np.asarray(total), seed=seed,
+                X, nearest, Means(X, job.shift, job.k, job.sample.total), pilots[best].centroids[-1], seed=seed,
                 run=job.starts, steps_max=job.steps_max, shift_squared_max=job.stop, progress=note,
             )  # fmt: skip
         if not all(np.isfinite(centroids).all() for centroids in last.centroids):
@@ -171,29 +170,28 @@ def _job(X: Float, params: Params, seed: int) -> Job:
     Raises:
         DataError: the numbers overflow.
     """
-    sample = kmeans_start.sample_rows(len(X), params["k"], seed)
-    points = np.asarray(X[sample])
-    shift = points.mean(axis=0)
-    stop = params["tol"] * float(((points - shift) ** 2).mean())
-    if not (np.isfinite(shift).all() and np.isfinite(stop)):
+    sample = kmeans_start.draw_sample(X, params["k"], seed)
+    if not (np.isfinite(sample.shift).all() and np.isfinite(sample.total).all() and sample.spread < 1e290):
         raise DataError("The numbers are too large: scale the columns to below 1e100.")
-    return Job(X, points, sample, shift, stop, params["k"], params["n_init"], params["max_iter"], seed)
+    stop = params["tol"] * sample.spread / X.shape[1]
+    points = np.asarray(X[sample.rows])
+    return Job(X, points, sample, stop, params["k"], params["n_init"], params["max_iter"], seed)
 
 
 def _pilots(job: Job, backend: Backend, progress: Progress) -> tuple[NDArray[np.uint32], list[Trajectory]]:
     centred = job.points - job.shift
-    nearest, total = Nearest(backend, job.points, job.shift), centred.sum(axis=0)
+    nearest = Nearest(backend, job.points, job.shift)
     starts, found = np.empty((job.starts, job.k), dtype=np.uint32), []
     for run in range(job.starts):
 
         def note(step: int, run: int = run) -> None:
             progress(0.3 * run / job.starts, f"start {run + 1} of {job.starts}, step {step + 1}")
 
-        chosen, _ = kmeans_start.plus_plus(centred, job.k, kmeans_start.generator(job.seed, 1, run))
-        starts[run] = job.sample[chosen]
+        chosen, _ = kmeans_start.plus_plus(centred, job.sample.weights, job.k, kmeans_start.generator(job.seed, 1, run))
+        starts[run] = job.sample.rows[chosen]
         found.append(
             lloyd(
-                job.points, nearest, job.points[chosen], shift=job.shift, total=total, seed=job.seed, run=run,
+                job.points, nearest, job.sampled_means(), job.points[chosen], seed=job.seed, run=run,
                 steps_max=job.steps_max, shift_squared_max=job.stop, progress=note,
             )
         )  # fmt: skip

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from workers.catalog.backend import row_slices
 from workers.catalog.base import Answer, Float
-from workers.catalog.kmeans_start import NARROW, generator, plus_plus
+from workers.catalog.kmeans_start import NARROW, Sample, generator, plus_plus
 from workers.catalog.lloyd import Labels, Means, Rows, fill_empty
 
 TIE = 1e-5
@@ -40,13 +40,20 @@ class Job:
 
     X: Float
     points: Float
-    sample: NDArray[np.int64]
-    shift: Float
+    sample: Sample
     stop: float
     k: int
     starts: int
     steps_max: int
     seed: int
+
+    @property
+    def shift(self) -> Float:
+        return self.sample.shift
+
+    def sampled_means(self) -> Means:
+        weights = self.sample.weights
+        return Means(self.points, self.shift, self.k, weights @ (self.points - self.shift), weights)
 
 
 def steps_of(changes: NDArray[np.int64], rows: Rows, labels: Labels, n: int, k: int) -> Iterator[tuple[Rows, Labels]]:
@@ -97,16 +104,15 @@ def check_pilots(job: Job, answer: Answer, rng: np.random.Generator) -> Float:
         answer["pilot_changes"], answer["pilot_rows"], answer["pilot_labels"], len(job.points), job.k
     )
     centred = job.points - job.shift
-    total = centred.sum(axis=0)
-    squares = float((centred**2).sum())
+    squares = float(job.sample.weights @ (centred**2).sum(axis=1))
     inertias, finals = [], []
     for run in range(job.starts):
-        chosen, margin = plus_plus(centred, job.k, generator(job.seed, 1, run))
-        if not np.array_equal(job.sample[chosen], answer["start_rows"][run]):
+        chosen, margin = plus_plus(centred, job.sample.weights, job.k, generator(job.seed, 1, run))
+        if not np.array_equal(job.sample.rows[chosen], answer["start_rows"][run]):
             raise Wrong("A start is not the one that the job's seed gives.", proof=margin > NARROW)
-        after, inertia = _replay(job, run, int(counts[run]), steps, job.points[chosen], total, rng)
+        after, between = _replay(job, run, int(counts[run]), steps, job.points[chosen], rng)
         finals.append(after)
-        inertias.append(squares - inertia)
+        inertias.append(squares - between)
     if not inertias[best] <= min(inertias) + BEST_SLACK * max(min(inertias), 1e-12 * squares):
         raise Wrong("Another start had a smaller inertia.")
     return finals[best]
@@ -118,11 +124,10 @@ def _replay(
     count: int,
     steps: Iterator[tuple[Rows, Labels]],
     start: Float,
-    total: Float,
     rng: np.random.Generator,
 ) -> tuple[Float, float]:
     labels = np.zeros(len(job.points), dtype=np.uint16)
-    means = Means(job.points, job.shift, job.k, total)
+    means = job.sampled_means()
     picked = rng.choice(len(labels), size=min(PILOT_SAMPLE, len(labels)), replace=False)
     values, after = job.points[picked], start
     for step in range(count):
@@ -132,7 +137,7 @@ def _replay(
         check_labels(values, labels[picked], after, job.shift)
         before, after = after, means.centroids(after, job.seed, run, step)
         ended(job, step, count, before, after)
-    return after, float((means.counts * ((after - job.shift) ** 2).sum(axis=1)).sum())
+    return after, means.between(after)
 
 
 def check_last(job: Job, answer: Answer, start: Float, rng: np.random.Generator) -> float:
@@ -145,7 +150,6 @@ def check_last(job: Job, answer: Answer, start: Float, rng: np.random.Generator)
     projected = np.concatenate([X[rows] @ omega for rows in row_slices(X)]) - job.shift @ omega
     sums, counts = np.zeros((k, PROJECTIONS)), np.zeros(k, dtype=np.int64)
     sums[0], counts[0] = projected.sum(axis=0), n
-    spread = float(np.sqrt(np.mean(((job.points - job.shift) ** 2).sum(axis=1))))
     picked = np.sort(rng.choice(n, size=min(STEP_SAMPLE, n), replace=False))
     values, labels, after, worst = X[picked], np.zeros(n, dtype=np.uint16), start, 0.0
     steps = steps_of(answer["changes"], answer["rows"], answer["labels"], n, k)
@@ -157,7 +161,7 @@ def check_last(job: Job, answer: Answer, start: Float, rng: np.random.Generator)
         labels[rows] = new
         check_labels(values, labels[picked], after, job.shift)
         before, after = after, np.asarray(trajectory[step])
-        worst = max(worst, _check_means(job, step, omega, sums, counts, before, after, spread))
+        worst = max(worst, _check_means(job, step, omega, sums, counts, before, after))
         if step == len(trajectory) - 1:
             more = np.sort(rng.choice(n, size=min(LAST_SAMPLE, n), replace=False))
             check_labels(X[more], labels[more], before, job.shift)
@@ -173,7 +177,6 @@ def _check_means(
     counts: NDArray[np.int64],
     before: Float,
     after: Float,
-    spread: float,
 ) -> float:
     empty = counts == 0
     if empty.any():
@@ -182,7 +185,7 @@ def _check_means(
             raise Wrong("The centre of an empty cluster does not follow the rule.")
     moved = after - job.shift
     errors = np.linalg.norm(moved @ omega - sums / np.maximum(counts, 1)[:, None], axis=1) / PROJECTIONS**0.5
-    allowed = MEANS_TOLERANCE * (spread + np.sqrt(np.einsum("ij,ij->i", moved, moved)))
+    allowed = MEANS_TOLERANCE * (job.sample.spread**0.5 + np.sqrt(np.einsum("ij,ij->i", moved, moved)))
     worst = float(np.max(np.where(empty, 0.0, errors) / np.maximum(allowed, 1e-300)))
     if not worst <= 1.0:
         # An honest mean is off by rounding alone, far below; between, rounding of extreme data could explain it.

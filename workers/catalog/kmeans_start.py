@@ -5,9 +5,12 @@ few units in the last place, so every decision is made with a margin, and the le
 that differ although it was wide cannot both be honest.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.catalog.backend import row_slices
 from workers.catalog.base import Float
 
 SAMPLE_MIN = 4000
@@ -22,16 +25,49 @@ def generator(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng([seed % 2**64, *purpose])
 
 
-def sample_rows(rows: int, k: int, seed: int) -> NDArray[np.int64]:
-    """The rows of the sample, ascending: all of them where there are few."""
-    size = min(rows, max(SAMPLE_MIN, SAMPLE_PER_CLUSTER * k))
-    if size == rows:
-        return np.arange(rows)
-    return np.sort(generator(seed, 0).choice(rows, size=size, replace=False, shuffle=False))
+@dataclass(frozen=True)
+class Sample:
+    """Rows of X, ascending, and for how many rows each stands."""
+
+    rows: NDArray[np.int64]
+    weights: Float
+    shift: Float  # (d,) near the mean of X
+    total: Float  # (d,) the sum of X - shift over all rows
+    spread: float  # the mean of ‖x - shift‖² over all rows
 
 
-def plus_plus(points: Float, k: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
-    """Greedy k-means++ (Arthur and Vassilvitskii 2007, the best of 2 + ln k draws at every step).
+def sample_size(rows: int, k: int) -> int:
+    return min(rows, max(SAMPLE_MIN, SAMPLE_PER_CLUSTER * k))
+
+
+def draw_sample(X: Float, k: int, seed: int) -> Sample:
+    """All rows where there are few, else a lightweight coreset (Bachem, Lucic and Krause 2018).
+
+    Half of the draws are uniform and half in proportion to the squared distance from the mean, so that what lies
+    far off is not missed. One pass over X. Distances are rounded to whole numbers of a coarse unit before their sums
+    are taken, so that rounding cannot make two machines draw differently.
+    """
+    n, size = len(X), sample_size(len(X), k)
+    few = X[np.sort(generator(seed, 0).integers(n, size=min(n, 1024)))]
+    shift = few.mean(axis=0)
+    squared, total = np.empty(n), np.zeros(X.shape[1])
+    for rows in row_slices(X):
+        centred = X[rows] - shift
+        total += np.ones(len(centred)) @ centred
+        squared[rows] = np.einsum("ij,ij->i", centred, centred)
+    spread = float(squared.mean())
+    if size == n or not 0.0 < spread < np.inf:
+        return Sample(np.arange(size), np.full(size, n / size), shift, total, spread)
+    unit = 2.0 ** (np.floor(np.log2(spread)) - 20)
+    shares = np.rint(squared / unit).astype(np.int64) + round(spread / unit)
+    cumulative = np.cumsum(shares)
+    marks = generator(seed, 3).random(size) * float(cumulative[-1])
+    drawn = np.sort(np.minimum(np.searchsorted(cumulative, marks, side="right"), n - 1))
+    return Sample(drawn, float(cumulative[-1]) / shares[drawn] / size, shift, total, spread)
+
+
+def plus_plus(points: Float, weights: Float, k: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+    """Weighted greedy k-means++ (Arthur and Vassilvitskii 2007, the best of 2 + ln k draws at every step).
 
     `points` (m × d) should be centred. Gives the rows chosen (k,) and the least margin of any decision.
     """
@@ -39,11 +75,12 @@ def plus_plus(points: Float, k: int, rng: np.random.Generator) -> tuple[NDArray[
     norms = np.einsum("ij,ij->i", points, points)
     draws = rng.random((k, 2 + int(np.log(k))))
     chosen = np.empty(k, dtype=np.int64)
-    chosen[0] = min(int(draws[0, 0] * m), m - 1)
+    mass = np.cumsum(weights)
+    chosen[0] = min(int(np.searchsorted(mass, draws[0, 0] * mass[-1], side="right")), m - 1)
     nearest = _squared(points, norms, chosen[:1])[0]
     margin = 1.0
     for step in range(1, k):
-        cumulative = np.cumsum(nearest)
+        cumulative = np.cumsum(nearest * weights)
         total = float(cumulative[-1])
         if not total > 0.0:  # fewer distinct points than clusters: any row will do
             chosen[step] = min(int(draws[step, 0] * m), m - 1)
@@ -53,7 +90,7 @@ def plus_plus(points: Float, k: int, rng: np.random.Generator) -> tuple[NDArray[
         before = np.where(candidates > 0, cumulative[candidates - 1], -total)
         gaps = np.minimum(np.abs(cumulative[candidates] - marks), np.abs(marks - before))
         distances = np.minimum(nearest, _squared(points, norms, candidates))
-        potentials = distances.sum(axis=1)
+        potentials = distances @ weights
         limit = float(potentials.min()) * (1 + TIE)
         first = int(np.argmax(potentials <= limit))
         margin = min(margin, float(gaps.min()) / total, float(np.abs(potentials - limit).min()) / total)

@@ -27,24 +27,33 @@ class Trajectory:
     rows: list[Rows] = field(default_factory=list)
     labels: list[Labels] = field(default_factory=list)
     centroids: list[Float] = field(default_factory=list)  # (k, d) after each step
-    inertia: float = float("inf")
+    between: float = 0.0  # see `Means.between`
 
 
 class Means:
-    """Counts (k,) and sums (k × d) of the rows under each label, of X less `shift`."""
+    """Counts, weights (k,) and weighted sums (k × d) of the rows under each label, of X less `shift`.
 
-    def __init__(self, X: Float, shift: Float, k: int, total: Float) -> None:
-        self.X, self.shift = X, shift
+    `total` is the weighted sum of all rows; without `weights` every row weighs 1.
+    """
+
+    def __init__(self, X: Float, shift: Float, k: int, total: Float, weights: Float | None = None) -> None:
+        self.X, self.shift, self.weights = X, shift, weights
         self.counts = np.zeros(k, dtype=np.int64)
+        self.mass = np.zeros(k)
         self.sums = np.zeros((k, X.shape[1]))
         self.counts[0], self.sums[0] = len(X), total
+        self.mass[0] = len(X) if weights is None else float(weights.sum())
 
     def move(self, rows: Rows, old: Labels, new: Labels) -> None:
         k, size = len(self.counts), max(1, (8 << 20) // (8 * self.X.shape[1]))
         self.counts += np.bincount(new, minlength=k) - np.bincount(old, minlength=k)
+        moved = None if self.weights is None else self.weights[rows]
+        self.mass += np.bincount(new, moved, minlength=k) - np.bincount(old, moved, minlength=k)
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
             values = self.X[rows[part]] - self.shift
+            if moved is not None:
+                values *= moved[part, None]
             for labels, sign in ((new[part], 1.0), (old[part], -1.0)):
                 order = np.argsort(labels, kind="stable")
                 present, starts = np.unique(labels[order], return_index=True)
@@ -52,8 +61,13 @@ class Means:
 
     def centroids(self, before: Float, seed: int, run: int, step: int) -> Float:
         """The means, in the coordinates of X. See `fill_empty` for clusters without rows."""
-        found = self.sums / np.maximum(self.counts, 1)[:, None] + self.shift
-        return fill_empty(found, self.counts == 0, self.X, before, seed, run, step)
+        empty = self.counts == 0
+        found = self.sums / np.where(empty, 1.0, self.mass)[:, None] + self.shift
+        return fill_empty(found, empty, self.X, before, seed, run, step)
+
+    def between(self, centroids: Float) -> float:
+        """What the clusters explain: the weighted sum of squared distances of centres from `shift`."""
+        return float((np.where(self.counts == 0, 0.0, self.mass) * ((centroids - self.shift) ** 2).sum(axis=1)).sum())
 
 
 def fill_empty(
@@ -102,10 +116,9 @@ class Nearest:
 def lloyd(
     X: Float,
     nearest: Nearest,
+    means: Means,
     start: Float,
     *,
-    shift: Float,
-    total: Float,
     seed: int,
     run: int,
     steps_max: int,
@@ -114,11 +127,10 @@ def lloyd(
 ) -> Trajectory:
     """From `start` (k × d) until the centres move by at most `shift_squared_max` (a sum of squares) in a step.
 
-    `shift` is near the mean of X, and `total` the sum of X − shift.
+    `means` must be new.
     """
     found, centroids = Trajectory(), start
     labels = np.zeros(len(X), dtype=np.uint16)
-    means = Means(X, shift, len(start), total)
     for step in range(steps_max):
         progress(step)
         now = nearest(centroids)
@@ -131,5 +143,5 @@ def lloyd(
         found.centroids.append(centroids)
         if float(((centroids - before) ** 2).sum()) <= shift_squared_max:
             break
-    found.inertia = -float((means.counts * ((centroids - shift) ** 2).sum(axis=1)).sum())
+    found.between = means.between(centroids)
     return found
