@@ -40,4 +40,5 @@ app.conf.update(
         },
     },
 )
+app.set_default()  # in every thread, not only the one that imports this
 app.autodiscover_tasks(["marketplace"])

@@ -22,7 +22,7 @@ class AssignmentState(StrEnum):
     ACCEPTED = "accepted"  # right, and paid
     REJECTED = "rejected"  # wrong, and slashed
     INCONCLUSIVE = "inconclusive"  # neither could be shown; nobody is blamed
-    FAILED = "failed"  # the worker said that it could not
+    FAILED = "failed"  # the worker could not, or said so
     LOST = "lost"  # its lease ran out
     CANCELLED = "cancelled"  # the job was called off
 
@@ -49,7 +49,7 @@ ENDED = frozenset(state for state, after in JOB_TRANSITIONS.items() if not after
 ASSIGNMENT_TRANSITIONS: dict[AssignmentState, frozenset[AssignmentState]] = {
     A.DISPATCHED: frozenset({A.STARTED, A.FAILED, A.LOST, A.CANCELLED}),
     A.STARTED: frozenset({A.SUBMITTED, A.FAILED, A.LOST, A.CANCELLED}),
-    A.SUBMITTED: frozenset({A.ACCEPTED, A.REJECTED, A.INCONCLUSIVE}),
+    A.SUBMITTED: frozenset({A.ACCEPTED, A.REJECTED, A.INCONCLUSIVE, A.FAILED}),
     A.ACCEPTED: frozenset(),
     A.REJECTED: frozenset(),
     A.INCONCLUSIVE: frozenset(),

@@ -1,9 +1,17 @@
-"""Which job goes to which worker. Pure: the draws come in as a random generator that the caller seeded."""
+"""Which job goes to which worker: fair among clients by what they asked, fair among workers by what they have shown.
+
+Both sides use start-time fair queueing (Goyal, Vin and Cheng 1996): a tag that grows with the service had, divided by
+a weight, and never lags behind the network's, so that nobody saves up turns by staying away. Pure: the draws that break
+ties come from a random generator that the caller seeded.
+"""
 
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+
+LEAST_SERVICE_SECONDS = 0.1  # what a job counts for at least, in both queues
 
 
 @dataclass(frozen=True)
@@ -24,13 +32,13 @@ class Candidate:
     gpu_tag: str
     memory_bytes: int
     compute_capacity: float  # TFLOPS
-    rank: float  # the lower bound of `domain.reputation`
+    rank: float  # the lower bound of `domain.reputation`, 0 to 1
     exposure_left: int  # micro-tokens of open reward that its stake still covers
     free_slots: int  # of the machine
     busy: bool  # has a live assignment of its own
     online: bool
     standby: bool = False  # takes a job only where nobody else could
-    recent: int = 0  # jobs it was given lately: the less, the sooner its turn
+    virtual_finish: float = 0.0  # where its turn comes, in seconds of service over its weight
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Waiting:
 class Pick:
     job: str
     worker: str
+    worker_virtual_finish: float  # the worker's new one
     why: dict[str, float | int | str | bool] = field(default_factory=dict)
 
 
@@ -80,16 +89,18 @@ def obstacle(job: Waiting, worker: Candidate) -> str:
 
 
 def service_order(jobs: Iterable[Waiting]) -> list[Waiting]:
-    """Start-time fair queueing among clients (Goyal, Vin and Cheng 1996), then reward per quoted second, then age.
-
-    Of jobs that come in the same order, the earlier in `jobs` stays first.
-    """
+    """By fair queueing's tag, then reward per quoted second; of equals, the earlier in `jobs` stays first."""
     return sorted(jobs, key=lambda job: (job.virtual_start, -job.reward / max(job.quoted_seconds, 1e-9)))
 
 
-def virtual_start(*, network_virtual_time: float, client_virtual_finish: float) -> float:
-    """The tag that a job is served by, set once at submission."""
-    return max(network_virtual_time, client_virtual_finish)
+def virtual_start(*, virtual_time: float, virtual_finish: float) -> float:
+    """The tag that a job (of its client) or a worker (of its turn) is served by."""
+    return max(virtual_time, virtual_finish)
+
+
+def weight(rank: float, newcomer_share: float) -> float:
+    """How much of the work a worker of this rank gets: a newcomer `newcomer_share` of what the best one gets."""
+    return newcomer_share + (1.0 - newcomer_share) * rank
 
 
 def _could_ever(job: Waiting, worker: Candidate) -> bool:
@@ -97,13 +108,20 @@ def _could_ever(job: Waiting, worker: Candidate) -> bool:
 
 
 def match(
-    jobs: Sequence[Waiting], workers: Sequence[Candidate], rng: random.Random, *, newcomer_share: float
-) -> list[Pick]:
+    jobs: Sequence[Waiting],
+    workers: Sequence[Candidate],
+    rng: random.Random,
+    *,
+    virtual_time: float,
+    newcomer_share: float,
+) -> tuple[list[Pick], float]:
     """Assign as many of `jobs` (in service order) as free `workers` allow, one job a worker.
 
-    Among the workers that can take a job, those that have not lost it come first; then, with chance
-    `newcomer_share`, any of them; else the least recently loaded, then the highest rank, then chance. A standby worker
-    is left alone while any other could take the job, now or when it is free.
+    Of the workers that can take a job, those that have not lost it come first, then the one whose turn it is; chance
+    breaks ties. A standby worker is left alone while any other could take the job, now or when it is free.
+
+    Returns:
+        the picks, and the workers' virtual time after them.
     """
     free = {worker.id: worker for worker in workers if not worker.busy}
     slots = Counter({worker.machine: worker.free_slots for worker in workers})
@@ -112,27 +130,32 @@ def match(
         if not free:
             break
         able = [w for w in free.values() if slots[w.machine] > 0 and not obstacle(job, w)]
-        if any(not w.standby and _could_ever(job, w) for w in workers):
+        if any(w.standby for w in able) and any(not w.standby and _could_ever(job, w) for w in workers):
             able = [w for w in able if not w.standby]
-        fresh = [w for w in able if w.id not in job.lost_by]
-        able = fresh or able
+        able = [w for w in able if w.id not in job.lost_by] or able
         if not able:
             continue
-        explored = len(able) > 1 and rng.random() < newcomer_share
-        chosen = rng.choice(able) if explored else min(able, key=lambda w: (w.recent, -w.rank, rng.random()))
-        picks.append(Pick(job.id, chosen.id, _why(chosen, able, explored)))
+        turns = {
+            w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able
+        }
+        chosen = min(able, key=lambda w: (turns[w.id], -w.rank, rng.random()))
+        virtual_time = turns[chosen.id]
+        served = max(job.quoted_seconds, LEAST_SERVICE_SECONDS) / weight(chosen.rank, newcomer_share)
+        picks.append(Pick(job.id, chosen.id, virtual_time + served, _why(chosen, able, turns)))
         del free[chosen.id]
         slots[chosen.machine] -= 1
-    return picks
+    return picks, virtual_time
 
 
-def _why(chosen: Candidate, able: Sequence[Candidate], explored: bool) -> dict[str, float | int | str | bool]:
+def _why(
+    chosen: Candidate, able: Sequence[Candidate], turns: Mapping[str, float]
+) -> dict[str, float | int | str | bool]:
     return {
         "able": len(able),
         "rank": round(chosen.rank, 4),
         "best_rank": round(max(w.rank for w in able), 4),
-        "recent": chosen.recent,
-        "by": "newcomer's share" if explored else "load, then rank",
+        "turn": round(turns[chosen.id], 3),
+        "standby": chosen.standby,
     }
 
 

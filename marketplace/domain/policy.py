@@ -17,7 +17,8 @@ class Policy:
     slash_share: float = 0.10  # of the stake, at most the job's reward
     cancel_share: float = 0.10  # of the reward, to the worker that was computing
     exposure_factor: float = 10  # open rewards in a worker's hands over its stake
-    suggested_rate: float = 1.0  # tokens per quoted second, until there are payments to learn from
+    suggested_rate: float = 10  # tokens per quoted second, until there are payments to learn from
+    suggested_minimum: float = 1
 
     # Reputation, 0 to 100
     reputation_start: float = 100
@@ -35,12 +36,14 @@ class Policy:
     verification_lease_seconds: float = 300
     time_limit_factor: float = 10  # of the quoted time
     time_limit_minimum_seconds: float = 60
+    quote_overhead_seconds: float = 0.05  # sending, fetching and checking, whatever the size
+    quote_flops: float = 5e9  # operations a second that a quote counts on
     enrolment_key_seconds: float = 24 * 3600
 
     # Counts
     max_attempts: int = 5
     verification_tries: int = 3
-    newcomer_share: float = 0.1  # of picks that ignore rank, so that newcomers get work
+    newcomer_share: float = 0.25  # of the work that the best worker gets, for one without a record
     batch: int = 50  # jobs that one transaction assigns
     worker_memory_bytes: int = 4 * 1024**3  # a job may use at most this much on a worker that reports no memory
 

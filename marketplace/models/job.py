@@ -67,7 +67,7 @@ class Job(models.Model):
             models.Index(
                 fields=["resource_class", "virtual_start"], condition=Q(state="pending"), name="job_pending_by_class"
             ),
-            models.Index(fields=["deadline_at"], condition=Q(state="pending"), name="job_pending_deadline"),
+            models.Index(fields=["deadline_at"], condition=Q(ended_at=None), name="job_open_deadline"),
             models.Index(fields=["state", "-submitted_at"], name="job_by_state"),
             models.Index(fields=["client", "-submitted_at"], name="job_by_client"),
             models.Index(fields=["-submitted_at"], name="job_newest"),
@@ -135,12 +135,16 @@ class Assignment(models.Model):
 
 
 class Result(models.Model):
-    """What a worker wrote back for an assignment. Its arrays are in storage under `sha256`."""
+    """What a worker wrote back for an assignment: an answer, whose arrays are in storage under `sha256`, or a claim.
+
+    A claim says that the data themselves make the model fail; it is checked like an answer.
+    """
 
     assignment = models.OneToOneField(Assignment, models.PROTECT, primary_key=True, related_name="result")
-    sha256 = models.CharField(max_length=64)
-    size_bytes = models.BigIntegerField()
-    seconds = models.FloatField(help_text="What the worker says that computing took.")
+    sha256 = models.CharField(max_length=64, blank=True)
+    size_bytes = models.BigIntegerField(default=0)
+    claim = models.TextField(blank=True, help_text="The sentence that the worker blames the data with.")
+    seconds = models.FloatField(default=0.0, help_text="What the worker says that computing took.")
     received_at = models.DateTimeField(db_default=DatabaseNow())
     checked = models.BooleanField(default=False)
     check_tries = models.PositiveSmallIntegerField(default=0)

@@ -16,8 +16,8 @@ class Network(models.Model):
     switched_at = models.DateTimeField(null=True, blank=True)
     switched_by = models.CharField(max_length=150, blank=True)
     virtual_time = models.FloatField(default=0.0, help_text="Fair queueing's clock, in seconds of service.")
+    worker_virtual_time = models.FloatField(default=0.0, help_text="The same among workers.")
     last_cycle_at = models.DateTimeField(null=True, blank=True)
-    web_alive_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name_plural = "network"

@@ -77,7 +77,7 @@ class Worker(models.Model):
     memory_free_bytes = models.BigIntegerField(null=True, blank=True)
     temperature_celsius = models.FloatField(null=True, blank=True)
     jobs_completed = models.PositiveIntegerField(default=0)
-    last_assigned_at = models.DateTimeField(null=True, blank=True)
+    virtual_finish = models.FloatField(default=0.0, help_text="Where its turn comes, in fair queueing among workers.")
     registered_at = models.DateTimeField(db_default=DatabaseNow())
 
     objects = WorkerQuerySet.as_manager()

@@ -170,7 +170,7 @@ BEGIN
   IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
       ('dispatched', 'started'), ('dispatched', 'failed'), ('dispatched', 'lost'), ('dispatched', 'cancelled'),
       ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
-      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive')) THEN
+      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'), ('submitted', 'failed')) THEN
     RAISE EXCEPTION 'an assignment does not go from this state to that'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
@@ -200,8 +200,8 @@ CREATE TRIGGER cn_verdict_truncate BEFORE TRUNCATE ON marketplace_verdict
 
 CREATE FUNCTION cn_result_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (NEW.assignment_id, NEW.sha256, NEW.size_bytes, NEW.received_at)
-    IS DISTINCT FROM (OLD.assignment_id, OLD.sha256, OLD.size_bytes, OLD.received_at) THEN
+  IF (NEW.assignment_id, NEW.sha256, NEW.size_bytes, NEW.claim, NEW.received_at)
+    IS DISTINCT FROM (OLD.assignment_id, OLD.sha256, OLD.size_bytes, OLD.claim, OLD.received_at) THEN
     RAISE EXCEPTION 'a result keeps what was written' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;

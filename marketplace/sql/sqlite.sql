@@ -127,7 +127,7 @@ CREATE TRIGGER cn_assignment_update BEFORE UPDATE ON marketplace_assignment BEGI
     WHERE NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
       ('dispatched', 'started'), ('dispatched', 'failed'), ('dispatched', 'lost'), ('dispatched', 'cancelled'),
       ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
-      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'));
+      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'), ('submitted', 'failed'));
 END;
 
 CREATE TRIGGER cn_assignment_delete BEFORE DELETE ON marketplace_assignment BEGIN
@@ -167,7 +167,7 @@ END;
 
 CREATE TRIGGER cn_result_update BEFORE UPDATE ON marketplace_result BEGIN
   SELECT RAISE(ABORT, 'a result keeps what was written')
-    WHERE NEW.assignment_id <> OLD.assignment_id OR NEW.sha256 <> OLD.sha256 OR NEW.size_bytes <> OLD.size_bytes
+    WHERE NEW.assignment_id <> OLD.assignment_id OR NEW.sha256 <> OLD.sha256 OR NEW.size_bytes <> OLD.size_bytes OR NEW.claim <> OLD.claim
       OR NEW.received_at <> OLD.received_at;
 END;
 

@@ -1,0 +1,213 @@
+"""What a contributor's machine does with an assignment. Every change is fenced: it matches a live row or nothing."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from marketplace import dispatch, notifications, storage
+from marketplace.actions.endings import end_attempt, give_up_attempt
+from marketplace.actions.events import record
+from marketplace.actions.heartbeats import of_machine
+from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
+from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
+from marketplace.models import Assignment, Job, Result, Worker, database_now
+from marketplace.verification.answers import bytes_max
+from workers.catalog import MODELS
+from workers.protocol import Specification
+
+MAX_REASON = 500
+
+
+def _find(machine: Worker, assignment_id: UUID) -> Assignment:
+    found = (
+        Assignment.objects.filter(of_machine(machine), pk=assignment_id)
+        .select_related("job__dataset", "worker")
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such assignment.")
+    return found
+
+
+def _lock_live(assignment: Assignment, fence: int, *states: AssignmentState) -> tuple[Job, Assignment]:
+    """The assignment's job, locked, and the assignment as it is now, in one of `states` and under its lease.
+
+    The clock is read after the lock is held: a statement that waited must not take a dead lease for a live one.
+
+    Raises:
+        Gone: it is dead, or the fence is not its own.
+    """
+    job = Job.objects.select_for_update(no_key=True).get(pk=assignment.job_id)
+    now = Assignment.objects.select_related("worker").get(pk=assignment.pk)
+    live = now.state in states and now.fence == fence == job.attempt and now.lease_expires_at >= database_now()
+    if not live:
+        raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
+    now.job = job
+    return job, now
+
+
+def start(*, machine: Worker, assignment_id: UUID) -> Specification:
+    """The machine begins: the job is computing, and the machine learns what to compute.
+
+    Raises:
+        NotFound: it is not this machine's.
+        Conflict: it was started before, or is dead.
+    """
+    assignment = _find(machine, assignment_id)
+    policy = settings.POLICY
+    with transaction.atomic():
+        try:
+            job, _ = _lock_live(assignment, assignment.fence, AssignmentState.DISPATCHED)
+        except Gone:
+            raise Conflict("The assignment was started already, or is no longer live.") from None
+        now = database_now()
+        Assignment.objects.filter(pk=assignment.pk).update(
+            state=AssignmentState.STARTED.value,
+            started_at=now,
+            lease_expires_at=now + timedelta(seconds=policy.lease_seconds),
+        )
+        Job.objects.filter(pk=job.pk).update(state=JobState.COMPUTING.value)
+        record(
+            "job.computing",
+            actor=assignment.worker.name,
+            job=job,
+            assignment=assignment,
+            worker=assignment.worker,
+            before=job.state,
+            after=JobState.COMPUTING,
+        )
+        notifications.changed("jobs", "workers")
+    return _specification(machine, assignment)
+
+
+def _specification(machine: Worker, assignment: Assignment) -> Specification:
+    policy, job = settings.POLICY, assignment.job
+    dataset = job.dataset
+    specification = Specification(
+        assignment=str(assignment.pk),
+        fence=assignment.fence,
+        model=job.model_type,
+        params=job.params,
+        seed=job.seed,
+        matrix={
+            "sha256": dataset.matrix_sha256,
+            "size_bytes": dataset.matrix_bytes,
+            "rows": dataset.rows,
+            "columns": dataset.matrix_columns,
+        },
+        features=job.features,
+        target=job.target,
+        limits={
+            "seconds": max(policy.time_limit_minimum_seconds, policy.time_limit_factor * job.quoted_seconds),
+            "memory_bytes": machine.memory_bytes or policy.worker_memory_bytes,
+        },
+        heartbeat_seconds=policy.heartbeat_seconds,
+    )
+    if assignment.worker_id != machine.pk:
+        specification["stand_in"] = assignment.worker.name
+    return specification
+
+
+def readable_matrix(*, machine: Worker, sha256: str) -> Path:
+    """The file of a matrix that a started assignment of this machine reads.
+
+    Raises:
+        NotFound: no live assignment of this machine reads it.
+    """
+    reads = Assignment.objects.filter(
+        of_machine(machine), state=AssignmentState.STARTED.value, job__dataset__matrix_sha256=sha256
+    )
+    if not reads.exists():
+        raise NotFound("No live assignment of this machine reads such a matrix.")
+    return storage.path("matrices", sha256)
+
+
+def submit_result(
+    *, machine: Worker, assignment_id: UUID, fence: int, digest: str, seconds: float, body: bytes
+) -> Assignment:
+    """Take in an answer once. The bytes are on the disk before the row that names them is written.
+
+    Raises:
+        NotFound: it is not this machine's.
+        Refused: more bytes than any answer of the model has.
+        Conflict: another answer is in already.
+        Gone: the assignment is dead.
+    """
+    assignment = _find(machine, assignment_id)
+    known = Result.objects.filter(assignment=assignment).first()
+    if known:
+        return _same(assignment, known, fence, digest)
+    job = assignment.job
+    if len(body) > bytes_max(MODELS[job.model_type], job.params, job.dataset.rows, len(job.features)):
+        raise Refused("The answer is larger than any right one.")
+    if assignment.state != AssignmentState.STARTED.value or assignment.fence != fence:
+        raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
+    storage.keep_bytes(body, "results", digest)
+    try:
+        _write_result(assignment, fence, Result(sha256=digest, size_bytes=len(body), seconds=seconds))
+    except Gone:
+        if known := Result.objects.filter(assignment=assignment).first():  # the same message, at the same time
+            return _same(assignment, known, fence, digest)
+        raise
+    return assignment
+
+
+def _same(assignment: Assignment, known: Result, fence: int, digest: str) -> Assignment:
+    if assignment.fence != fence:
+        raise Gone("The fence is not this assignment's.")
+    if known.sha256 != digest:
+        raise Conflict("Another answer to this assignment is in already.")
+    return assignment
+
+
+def _write_result(assignment: Assignment, fence: int, result: Result) -> None:
+    with transaction.atomic():
+        job, live = _lock_live(assignment, fence, AssignmentState.STARTED)
+        Assignment.objects.filter(pk=live.pk).update(state=AssignmentState.SUBMITTED.value, progress=1.0)
+        Job.objects.filter(pk=job.pk).update(state=JobState.COMPLETED.value)
+        result.assignment = live
+        result.save(force_insert=True)
+        record(
+            "job.completed",
+            actor=live.worker.name,
+            job=job,
+            assignment=live,
+            worker=live.worker,
+            before=job.state,
+            after=JobState.COMPLETED,
+            reason=result.claim,
+        )
+        notifications.changed("jobs", "workers")
+        dispatch.verify(str(live.pk))
+        dispatch.wake_coordinator()  # the worker is free
+
+
+def fail(*, machine: Worker, assignment_id: UUID, fence: int, fault: str, error: str) -> None:
+    """The machine says that it cannot. What it blames on the data is checked like an answer.
+
+    Raises:
+        NotFound: it is not this machine's.
+        Conflict: the assignment is dead.
+    """
+    assignment = _find(machine, assignment_id)
+    blamed, reason = Fault(fault), error.strip()[:MAX_REASON] or "The worker did not say why."
+    try:
+        if blamed is Fault.JOB and assignment.state == AssignmentState.STARTED.value:
+            _write_result(assignment, fence, Result(claim=reason))
+            return
+        with transaction.atomic():
+            job, live = _lock_live(assignment, fence, AssignmentState.DISPATCHED, AssignmentState.STARTED)
+            actor = live.worker.name
+            end_attempt(live, AssignmentState.FAILED, actor=actor, reason=reason, fault=blamed)
+            give_up_attempt(job, fault=blamed, actor=actor, reason=reason)
+    except Gone as gone:
+        raise Conflict(str(gone)) from None
+
+
+def describe(assignment: Assignment) -> dict[str, Any]:
+    """What an answer to a write-back says."""
+    return {"assignment": str(assignment.pk), "status": "completed"}

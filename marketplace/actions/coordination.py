@@ -1,0 +1,226 @@
+"""The coordination cycle: expire, assign, and send again what was lost. Safe to run twice at once."""
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Case, Exists, F, OuterRef, Value, When
+
+from marketplace import broker, dispatch, notifications
+from marketplace.actions import expiry
+from marketplace.actions.events import record
+from marketplace.domain import reputation
+from marketplace.domain.lifecycle import AssignmentState, JobState
+from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
+from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
+
+ADVISORY_LOCK = 0x636E_6574  # "cnet": one coordinator assigns at a time
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What one cycle did."""
+
+    expired: int
+    assigned: int
+    sent_again: int
+    rechecked: int
+
+
+def run_cycle(*, assign: bool | None = None) -> Cycle:
+    """Run everything once. `assign` forces or forbids assigning; None leaves it to the switch."""
+    expired = expiry.expire_leases() + expiry.expire_deadlines()
+    active = Network.objects.values_list("coordination_active", flat=True).get(pk=1) if assign is None else assign
+    assigned = assign_pending() if active else 0
+    broker.restore_users()
+    cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
+    Network.objects.filter(pk=1).update(last_cycle_at=database_now())
+    return cycle
+
+
+def set_active(*, active: bool, actor: str) -> None:
+    """Turn auto-coordination on or off. It governs assigning alone."""
+    with transaction.atomic():
+        Network.objects.filter(pk=1).update(
+            coordination_active=active, switched_at=database_now(), switched_by=actor
+        )
+        record("network.started" if active else "network.stopped", actor=actor)
+        notifications.changed("network")
+        if active:
+            dispatch.wake_coordinator()
+
+
+def trigger(*, actor: str) -> int:
+    """Expire and assign once, whatever the switch says. Answers how many jobs were assigned."""
+    expiry.expire_leases()
+    expiry.expire_deadlines()
+    assigned = assign_pending()
+    record("network.triggered", actor=actor, reason=f"{assigned} assigned")
+    return assigned
+
+
+def assign_pending() -> int:
+    """Give pending jobs to free workers, in batches of one short transaction each, until nothing fits."""
+    total = 0
+    while batch := _assign_batch():
+        total += batch
+    return total
+
+
+def _assign_batch() -> int:
+    with transaction.atomic():
+        if not _locked():
+            return 0
+        now = database_now()
+        network = Network.objects.get(pk=1)
+        workers = candidates(now)
+        jobs = _waiting_jobs(workers)
+        if not jobs:
+            return 0
+        picks, worker_virtual_time = match(
+            service_order(jobs),
+            workers,
+            random.Random(),  # breaks ties, no more
+            virtual_time=network.worker_virtual_time,
+            newcomer_share=settings.POLICY.newcomer_share,
+        )
+        if not picks:
+            return 0
+        _write_picks(picks, now)
+        starts = {job.id: job.virtual_start for job in jobs}
+        Network.objects.filter(pk=1).update(
+            virtual_time=max([network.virtual_time, *(starts[pick.job] for pick in picks)]),
+            worker_virtual_time=worker_virtual_time,
+        )
+        notifications.changed("jobs", "workers", "network")
+    return len(picks)
+
+
+def _locked() -> bool:
+    """Whether this coordinator may assign now. On SQLite the transaction itself is the only writer."""
+    if connection.vendor == "sqlite":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        return cursor.fetchone()[0]
+
+
+def candidates(now: datetime) -> list[Candidate]:
+    """Every active worker whose machine is enrolled, as the choice sees it."""
+    policy = settings.POLICY
+    workers = list(
+        Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake")
+    )
+    workers = [w for w in workers if w.machine.enrolled_at and not w.machine.draining]
+    open_ = Assignment.objects.filter(state__in=expiry.OPEN).values_list("worker", "worker__host", "job__reward")
+    exposed: dict[Any, int] = defaultdict(int)
+    taken: dict[Any, int] = defaultdict(int)
+    for worker, host, reward in open_:
+        exposed[worker] += reward
+        taken[host or worker] += 1
+    return [
+        Candidate(
+            id=str(w.pk),
+            machine=str(w.machine.pk),
+            gpu_tag=w.gpu_tag,
+            memory_bytes=w.memory_bytes,
+            compute_capacity=w.compute_capacity,
+            rank=reputation.lower_bound(
+                verified=w.contributor.verified, rejected=w.contributor.rejected, reputation=w.contributor.reputation
+            ),
+            exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed[w.pk],
+            free_slots=w.machine.slots - taken[w.machine.pk],
+            busy=w.pk in exposed,
+            online=w.is_online(now, policy.silent_after_seconds),
+            standby=w.standby,
+            virtual_finish=w.virtual_finish,
+        )
+        for w in workers
+    ]
+
+
+def _waiting_jobs(workers: list[Candidate]) -> list[Waiting]:
+    """The next jobs of each class that some free worker meets: a batch of each, whatever the backlog.
+
+    A class whose next jobs bar every free worker does not keep the others back.
+    """
+    free = [w for w in workers if w.online and not w.busy and w.free_slots > 0]
+    if not free:
+        return []
+    pending = Job.objects.filter(state=JobState.PENDING.value)
+    classes = ResourceClass.objects.filter(Exists(pending.filter(resource_class=OuterRef("pk"))))
+    jobs: list[Job] = []
+    demands: dict[int, Demand] = {}
+    for each in classes:
+        demand = Demand(each.gpu_tag, each.min_memory_bytes, each.min_compute_capacity)
+        if all(shortfall(demand, worker) for worker in free):
+            continue
+        demands[each.pk] = demand
+        rows = pending.filter(resource_class=each).order_by("virtual_start")
+        jobs += rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[: settings.POLICY.batch]
+    tried: dict[Any, dict[str, set[str]]] = defaultdict(lambda: {"barred": set(), "lost_by": set()})
+    again = [job.pk for job in jobs if job.attempt]
+    if again:
+        for job, worker, state in Assignment.objects.filter(job__in=again).values_list("job", "worker", "state"):
+            kind = "lost_by" if state == AssignmentState.LOST.value else "barred"
+            tried[job][kind].add(str(worker))
+    jobs.sort(key=lambda job: job.submitted_at)
+    return [
+        Waiting(
+            id=str(job.pk),
+            demand=demands[job.resource_class_id],
+            reward=job.reward,
+            quoted_seconds=job.quoted_seconds,
+            virtual_start=job.virtual_start,
+            barred=frozenset(tried[job.pk]["barred"]),
+            lost_by=frozenset(tried[job.pk]["lost_by"]),
+        )
+        for job in jobs
+    ]
+
+
+def _write_picks(picks: list[Pick], now: datetime) -> None:
+    """Assign, all in a fixed number of statements: jobs, assignments, workers' turns, events."""
+    policy = settings.POLICY
+    workers = Worker.objects.select_related("host").in_bulk([pick.worker for pick in picks])
+    by_id = {str(pk): worker for pk, worker in workers.items()}
+    chosen = Case(*(When(pk=pick.job, then=Value(pick.worker)) for pick in picks))
+    moved = Job.objects.filter(pk__in=[pick.job for pick in picks], state=JobState.PENDING.value).update(
+        state=JobState.ASSIGNED.value, attempt=F("attempt") + 1, worker=chosen, reason=""
+    )
+    if moved != len(picks):
+        raise RuntimeError("a locked pending job was assigned by somebody else")
+    jobs = {str(pk): job for pk, job in Job.objects.in_bulk([pick.job for pick in picks]).items()}
+    assignments = Assignment.objects.bulk_create(
+        Assignment(
+            job=jobs[pick.job],
+            worker=by_id[pick.worker],
+            fence=jobs[pick.job].attempt,
+            why=pick.why,
+            lease_expires_at=now + timedelta(seconds=policy.start_within_seconds),
+            sent_at=now,
+        )
+        for pick in picks
+    )
+    turns = Case(*(When(pk=pick.worker, then=Value(pick.worker_virtual_finish)) for pick in picks))
+    Worker.objects.filter(pk__in=[pick.worker for pick in picks]).update(virtual_finish=turns)
+    Event.objects.bulk_create(
+        Event(
+            kind="job.assigned",
+            actor="coordinator",
+            job=a.job,
+            assignment=a,
+            worker=a.worker,
+            before=JobState.PENDING.value,
+            after=JobState.ASSIGNED.value,
+            reason=f"to {a.worker.name}, attempt {a.fence}",
+        )
+        for a in assignments
+    )
+    messages = [dispatch.Message(str(a.pk), a.worker.machine.queue) for a in assignments]
+    transaction.on_commit(lambda: dispatch.send_assignments(messages))
+

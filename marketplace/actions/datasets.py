@@ -1,0 +1,139 @@
+"""Datasets: taking in what clients bring, once for each content."""
+
+import base64
+import binascii
+import json
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from django.db.utils import IntegrityError
+
+from marketplace import storage
+from marketplace.actions.samples import make_sample
+from marketplace.domain.errors import Refused
+from marketplace.models import Dataset
+from marketplace.tables import arrays, delimited
+from marketplace.tables.matrix import Column
+
+READERS = {"csv": delimited.read, "npy": arrays.read, "npz": arrays.read_archive}
+
+
+def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
+    """Take in a ``.csv``, ``.npy`` or ``.npz`` file of at most `MAX_UPLOAD_BYTES`.
+
+    Raises:
+        Refused: another kind of file, one that is too large, or one that its reader refuses.
+    """
+    suffix = Path(filename).suffix.lower().lstrip(".")
+    if suffix not in READERS:
+        raise Refused("The file's name must end in .csv, .npy or .npz.")
+    with storage.temporary() as file:
+        size = 0
+        while chunk := stream.read(storage.CHUNK_BYTES):
+            size += len(chunk)
+            if size > settings.MAX_UPLOAD_BYTES:
+                raise Refused(f"The file is larger than {settings.MAX_UPLOAD_BYTES:,} bytes.")
+            file.write(chunk)
+        file.flush()
+        if not size:
+            raise Refused("The file is empty.")
+        return _store(file, suffix, size, label=Path(filename).name[:120], user=user)
+
+
+def store_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
+    """Take in data that came inside a request: rows, ``{"X": …, "y": …}``, or the base64 of an ``.npy`` file.
+
+    Raises:
+        Refused: both or neither, or what cannot be a table of numbers.
+    """
+    if (data is None) == (input_data is None):
+        raise Refused("Bring data or input_data, not both.")
+    with storage.temporary() as file:
+        if input_data is not None:
+            try:
+                file.write(base64.b64decode(input_data, validate=True))
+            except (binascii.Error, ValueError):
+                raise Refused("input_data is not valid base64.") from None
+            suffix = "npy"
+        else:
+            X, y = _parse_rows(data)
+            arrays.save_archive(file, {"X": X} if y is None else {"X": X, "y": y})
+            suffix = "npz"
+        file.flush()
+        return _store(file, suffix, file.tell(), label="inline", user=user)
+
+
+def sample_for(*, model_type: str, needs_target: bool) -> Dataset:
+    """The network's own sample for a model, made the first time that a request brings no data."""
+    with storage.temporary() as file:
+        arrays.save_archive(file, make_sample(needs_target))
+        file.flush()
+        return _store(file, "npz", file.tell(), label=f"sample for {model_type}", user=None, sample=True)
+
+
+def _parse_rows(data: object) -> tuple[np.ndarray, np.ndarray | None]:
+    y = None
+    if isinstance(data, dict):
+        if not {"X"} <= set(data) <= {"X", "y"}:
+            raise Refused('data must be rows of numbers, or an object with "X" and perhaps "y".')
+        data, y = data["X"], data.get("y")
+    X = _numbers(data, "data")
+    if X.ndim not in (1, 2):
+        raise Refused(f"data must be rows of numbers; it has {X.ndim} dimensions.")
+    return X, None if y is None else _numbers(y, "y").ravel()
+
+
+def _numbers(rows: object, name: str) -> np.ndarray:
+    """A list of numbers, or of equally long lists of numbers, as float64."""
+    if not isinstance(rows, list) or not rows:
+        raise Refused(f"{name} must be a list of rows that is not empty.")
+    flat = [(i, cell) for i, row in enumerate(rows) for cell in (row if isinstance(row, list) else [row])]
+    for i, cell in flat:
+        if isinstance(cell, bool) or not isinstance(cell, (int, float)):
+            raise Refused(f"Row {i + 1} of {name} holds {json.dumps(cell)[:40]}, which is not a number.")
+    if len({len(row) if isinstance(row, list) else -1 for row in rows}) != 1:
+        raise Refused(f"The rows of {name} must be equally long.")
+    try:
+        return np.array(rows, dtype=np.float64)
+    except OverflowError:
+        raise Refused(f"{name} holds a number too large to compute with.") from None
+
+
+def _store(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sample: bool = False) -> Dataset:
+    name = storage.sha256(file)
+    if found := Dataset.objects.filter(pk=name).first():
+        return found
+    with storage.temporary() as matrix:
+        columns, writer = READERS[suffix](Path(file.name), matrix, settings.MAX_MATRIX_CELLS)
+        matrix_sha256, matrix_bytes = storage.sha256(matrix), matrix.seek(0, 2)
+        storage.keep(matrix, "matrices", matrix_sha256)
+    storage.keep(file, "uploads", name)
+    dataset = Dataset(
+        sha256=name,
+        label=label,
+        format=suffix,
+        size_bytes=size,
+        rows=writer.statistics.rows,
+        columns=[column.as_json() for column in columns],
+        default_target="y" if columns[-1].name == "y" and suffix == "npz" else "",
+        dtype=_common_dtype(columns),
+        matrix_sha256=matrix_sha256,
+        matrix_bytes=matrix_bytes,
+        matrix_columns=writer.columns,
+        sample=sample,
+        uploaded_by=user,
+    )
+    try:
+        with transaction.atomic():
+            dataset.save(force_insert=True)
+    except IntegrityError:  # somebody brought the same at the same time
+        return Dataset.objects.get(pk=name)
+    return dataset
+
+
+def _common_dtype(columns: list[Column]) -> str:
+    found = {column.dtype for column in columns}
+    return found.pop() if len(found) == 1 else "float64" if "text" not in found else "mixed"

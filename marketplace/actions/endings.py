@@ -1,0 +1,95 @@
+"""How an attempt ends and how a job ends: the only places that write an ended state.
+
+All take a job whose row the caller has locked, in a transaction. Locks are taken in the order job, assignment,
+contributor, accounts (by id).
+"""
+
+from marketplace import dispatch, notifications
+from marketplace.actions.events import record
+from marketplace.actions.ledger import Posting, post
+from marketplace.domain import escrow
+from marketplace.domain.errors import Conflict
+from marketplace.domain.ledger import Code
+from marketplace.domain.lifecycle import AssignmentState, Fault, JobState, after_lost_attempt
+from marketplace.models import Account, Assignment, Job, database_now
+
+
+def end_attempt(
+    assignment: Assignment,
+    state: AssignmentState,
+    *,
+    actor: str,
+    reason: str = "",
+    fault: Fault | None = None,
+) -> None:
+    """Close an assignment by compare-and-set on the state that it was read in.
+
+    Raises:
+        Conflict: somebody else was first.
+    """
+    before = assignment.state
+    ended = {"state": state.value, "reason": reason, "fault": fault.value if fault else "", "ended_at": database_now()}
+    if not Assignment.objects.filter(pk=assignment.pk, state=before).update(**ended):
+        raise Conflict("The assignment has ended already.")
+    record(
+        f"assignment.{state.value}",
+        actor=actor,
+        job=assignment.job,
+        assignment=assignment,
+        worker=assignment.worker,
+        before=before,
+        after=state.value,
+        reason=reason,
+    )
+    notifications.changed("workers")
+    dispatch.wake_coordinator()  # a worker is free
+
+
+def end_job(job: Job, state: JobState, split: escrow.Split, *, actor: str, reason: str, fault: Fault | None = None,
+            scalars: dict | None = None) -> None:
+    """Empty the job's escrow as `split` says, then end it. The database refuses the one without the other."""
+    postings = []
+    if split.captured:
+        wallet = Account.objects.get(contributor__workers=job.worker_id)
+        postings.append(Posting(job.escrow, wallet, split.captured, Code.CAPTURE, f"job:{job.pk}:capture", job))
+    if split.voided:
+        wallet = Account.objects.get(client=job.client_id)
+        postings.append(Posting(job.escrow, wallet, split.voided, Code.VOID, f"job:{job.pk}:void", job))
+    post(postings)
+    ended = {"state": state.value, "reason": reason, "fault": fault.value if fault else "", "ended_at": database_now()}
+    if scalars is not None:
+        ended["scalars"] = scalars
+    _change(job, state, ended, actor=actor, reason=reason)
+    notifications.changed("jobs", "clients", "workers", "network")
+
+
+def give_up_attempt(job: Job, *, fault: Fault, actor: str, reason: str) -> None:
+    """After an attempt that brought no right answer: back into the queue, or to the job's end and a refund."""
+    state = after_lost_attempt(
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        past_deadline=database_now() >= job.deadline_at,
+        fault=fault,
+    )
+    if state is JobState.FAILED:
+        end_job(job, state, escrow.on_failed(job.reward), actor=actor, reason=reason, fault=fault)
+        return
+    _change(job, state, {"state": state.value, "worker": None, "reason": reason}, actor=actor, reason=reason)
+    notifications.changed("jobs", "network")
+    dispatch.wake_coordinator()
+
+
+def _change(job: Job, state: JobState, columns: dict, *, actor: str, reason: str) -> None:
+    if not Job.objects.filter(pk=job.pk, state=job.state, attempt=job.attempt).update(**columns):
+        raise Conflict(f"The job is no longer {job.state}.")
+    record(f"job.{state.value}", actor=actor, job=job, before=job.state, after=state.value, reason=reason)
+
+
+def fail_past_deadline(job: Job) -> None:
+    """Fail a job whose deadline has passed before an answer was delivered."""
+    live = Assignment.objects.filter(job=job, fence=job.attempt, state__in=["dispatched", "started"]).first()
+    if live:
+        end_attempt(live, AssignmentState.CANCELLED, actor="coordinator", reason="the job's deadline passed")
+    reason = "No right answer came before the deadline; the reward is back."
+    end_job(job, JobState.FAILED, escrow.on_failed(job.reward), actor="coordinator", reason=reason, fault=Fault.SYSTEM)
+

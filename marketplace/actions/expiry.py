@@ -1,0 +1,97 @@
+"""What time does: leases and deadlines that ran out, messages that were lost, checks that nobody finished."""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from marketplace import dispatch
+from marketplace.actions.endings import end_attempt, fail_past_deadline, give_up_attempt
+from marketplace.actions.settlement import ACTOR, give_up_checking
+from marketplace.domain.errors import Conflict
+from marketplace.domain.lifecycle import AssignmentState, Fault
+from marketplace.models import Assignment, Job, Result, database_now
+
+logger = logging.getLogger(__name__)
+
+SWEEP = 500  # rows of each kind that one cycle takes on
+OPEN = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
+
+
+def expire_leases() -> int:
+    """Take each assignment whose lease ran out from its worker, one transaction each. Answers how many."""
+    expired = Assignment.objects.filter(state__in=OPEN, lease_expires_at__lt=database_now())
+    return sum(_expire(pk) for pk in expired.values_list("pk", flat=True)[:SWEEP])
+
+
+def _expire(assignment_id) -> int:
+    with transaction.atomic():
+        found = Assignment.objects.filter(pk=assignment_id).values_list("job", flat=True)
+        job = Job.objects.select_for_update(no_key=True).get(pk__in=found)
+        assignment = Assignment.objects.select_related("worker", "job").get(pk=assignment_id)
+        if assignment.state not in OPEN or assignment.lease_expires_at >= database_now():
+            return 0  # renewed, or answered, while we waited for the lock
+        started = assignment.state == AssignmentState.STARTED.value
+        fault = Fault.WORKER if started else Fault.SYSTEM
+        name = assignment.worker.name
+        reason = f"{name} fell silent while computing." if started else f"{name} did not begin in time."
+        end_attempt(assignment, AssignmentState.LOST, actor=ACTOR, reason=reason, fault=fault)
+        give_up_attempt(job, fault=fault, actor=ACTOR, reason=reason)
+    return 1
+
+
+def expire_deadlines() -> int:
+    """Fail each job whose deadline passed before an answer was delivered. Answers how many."""
+    due = Job.objects.filter(
+        ended_at=None, deadline_at__lt=database_now(), state__in=["pending", "assigned", "computing"]
+    )
+    failed = 0
+    for job_id in due.values_list("pk", flat=True)[:SWEEP]:
+        with transaction.atomic():
+            job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+            if job.state in ("pending", "assigned", "computing"):
+                fail_past_deadline(job)
+                failed += 1
+    return failed
+
+
+def resend_lost() -> int:
+    """Send again word of each assignment that was not taken up soon after it was sent."""
+    policy = settings.POLICY
+    now = database_now()
+    late = now - timedelta(seconds=policy.resend_after_seconds)
+    lost = (
+        Assignment.objects.filter(
+            Q(sent_at=None) | Q(sent_at__lt=late),
+            state=AssignmentState.DISPATCHED.value,
+            lease_expires_at__gte=now,
+            created_at__lt=late,
+        )
+        .select_related("worker__host")
+        .order_by("created_at")[:SWEEP]
+    )
+    found = list(lost)
+    Assignment.objects.filter(pk__in=[assignment.pk for assignment in found]).update(sent_at=now)
+    dispatch.send_assignments([dispatch.Message(str(a.pk), a.worker.machine.queue) for a in found])
+    return len(found)
+
+
+def recheck_unsettled() -> int:
+    """Send again word of each result that waits for a check, and give up those that were tried too often."""
+    policy, now = settings.POLICY, database_now()
+    late = now - timedelta(seconds=policy.resend_after_seconds)
+    free = Q(check_lease_expires_at=None, received_at__lt=late) | Q(check_lease_expires_at__lt=now)
+    found = list(
+        Result.objects.filter(free, checked=False).select_related("assignment").order_by("received_at")[:SWEEP]
+    )
+    for result in found:
+        if result.check_tries >= policy.verification_tries:
+            try:
+                give_up_checking(result)
+            except Conflict:
+                logger.info("Assignment %s was settled meanwhile.", result.pk)
+        else:
+            dispatch.verify_now(str(result.pk))
+    return len(found)

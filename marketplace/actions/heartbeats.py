@@ -1,0 +1,68 @@
+"""Hearing from machines: a heartbeat keeps a worker in the market and its leases alive."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+
+from marketplace import dispatch, notifications
+from marketplace.domain.lifecycle import AssignmentState
+from marketplace.models import Assignment, Worker, database_now
+
+
+def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Note how a machine is, and renew the leases of the live assignments that it names.
+
+    One statement for the machine and one for each assignment in hand, each fenced: it matches the row only if the
+    assignment still runs, is this machine's, has this fence and an unexpired lease.
+
+    Returns:
+        a `workers.protocol.HeartbeatReply`; its `cancel` lists the named assignments that are dead.
+    """
+    policy = settings.POLICY
+    now = database_now()
+    silent_since = now - timedelta(seconds=policy.silent_after_seconds)
+    returned = machine.last_heartbeat_at is None or machine.last_heartbeat_at < silent_since
+    Worker.objects.filter(pk=machine.pk).update(
+        last_heartbeat_at=now,
+        load=request["load"],
+        memory_free_bytes=request["memory_free_bytes"],
+        temperature_celsius=request["temperature_celsius"],
+    )
+    if returned:
+        notifications.changed("workers", "network")
+        dispatch.wake_coordinator()
+    dead = [
+        beat["assignment"]
+        for beat in request["assignments"]
+        if not _renewed(machine, beat, now, now + timedelta(seconds=policy.lease_seconds))
+    ]
+    return {
+        "cancel": dead,
+        "drain": machine.draining or not machine.is_active,
+        "heartbeat_seconds": policy.heartbeat_seconds,
+    }
+
+
+def of_machine(machine: Worker) -> Q:
+    """Assignments whose worker is this machine, or one that it stands in for."""
+    return Q(worker=machine) | Q(worker__host=machine)
+
+
+def _renewed(machine: Worker, beat: Mapping[str, Any], now, lease_expires_at) -> bool:
+    try:
+        assignment = UUID(beat["assignment"])
+    except ValueError:
+        return False
+    return bool(
+        Assignment.objects.filter(
+            of_machine(machine),
+            pk=assignment,
+            fence=beat["fence"],
+            state=AssignmentState.STARTED.value,
+            lease_expires_at__gte=now,
+        ).update(lease_expires_at=lease_expires_at, progress=beat["progress"], note=beat["note"][:200])
+    )

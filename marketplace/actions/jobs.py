@@ -1,0 +1,153 @@
+"""Jobs: submitting and cancelling them."""
+
+import secrets
+import uuid
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from marketplace import dispatch, notifications
+from marketplace.actions.endings import end_attempt, end_job
+from marketplace.actions.events import record
+from marketplace.actions.ledger import Posting, open_account, post
+from marketplace.actions.submissions import Plan, Submission, find_client, plan
+from marketplace.domain import escrow, matching
+from marketplace.domain.errors import KeyReused, NotFound, Refused
+from marketplace.domain.ledger import AccountKind, Code
+from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
+from marketplace.domain.money import to_micro
+from marketplace.models import Assignment, Client, IdempotencyKey, Job, Network, ResourceClass, database_now
+
+__all__ = ["Submission", "cancel", "find_job", "submit"]
+
+MAX_DEADLINE_SECONDS = 366 * 24 * 3600
+
+
+def submit(
+    *, submission: Submission, user: Any, idempotency_key: str | None = None, body_sha256: str = ""
+) -> Job:
+    """Hold the reward and put the job into the queue, in one transaction.
+
+    With an `idempotency_key` that this client has used for the same body, the job that was made then is returned.
+
+    Raises:
+        NotFound: no such client.
+        Refused: a request that cannot be done, or not be paid.
+        KeyReused: the key was used for another body.
+    """
+    client = find_client(address=submission.client_address, user=user)
+    reward = to_micro(submission.reward, name="reward", minimum=max(1, settings.POLICY.micro("minimum_reward")))
+    deadline = _deadline_seconds(submission)
+    if idempotency_key is not None:
+        if not 1 <= len(idempotency_key) <= 100 or not idempotency_key.isprintable():
+            raise Refused("An Idempotency-Key is 1 to 100 printable characters.")
+        if known := _job_of_key(client, idempotency_key, body_sha256):
+            return known
+    planned = plan(submission, user)
+    try:
+        with transaction.atomic():
+            job = _insert(client, planned, reward, deadline)
+            if idempotency_key is not None:
+                IdempotencyKey.objects.create(
+                    client=client, key=idempotency_key, body_sha256=body_sha256, job=job
+                )
+    except IntegrityError:
+        # The only unique name that comes from outside is the key: the same request, at the same time.
+        known = _job_of_key(client, idempotency_key or "", body_sha256)
+        if known is None:
+            raise
+        return known
+    return job
+
+
+def _deadline_seconds(submission: Submission) -> float:
+    seconds = submission.deadline_seconds
+    if seconds is None:
+        return settings.POLICY.deadline_seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_DEADLINE_SECONDS:
+        raise Refused("deadline_seconds must be more than 0 and at most a year.")
+    return seconds
+
+
+def _job_of_key(client: Client, key: str, body_sha256: str) -> Job | None:
+    found = IdempotencyKey.objects.select_related("job").filter(client=client, key=key).first()
+    if found is None:
+        return None
+    if found.body_sha256 != body_sha256:
+        raise KeyReused("This Idempotency-Key was used for another request; choose a new one.")
+    return found.job
+
+
+def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float) -> Job:
+    # The client's row is locked: its jobs queue one behind the other.
+    client = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet").get(pk=client.pk)
+    virtual_time = Network.objects.values_list("virtual_time", flat=True).get(pk=1)
+    start = matching.virtual_start(virtual_time=virtual_time, virtual_finish=client.virtual_finish)
+    served = max(planned.quoted_seconds, matching.LEAST_SERVICE_SECONDS)
+    Client.objects.filter(pk=client.pk).update(virtual_finish=start + served)
+    demand = planned.demand
+    resource_class, _ = ResourceClass.objects.get_or_create(
+        gpu_tag=demand.gpu_tag,
+        min_memory_bytes=demand.min_memory_bytes,
+        min_compute_capacity=demand.min_compute_capacity,
+    )
+    job_id = uuid.uuid4()
+    job = Job.objects.create(
+        id=job_id,
+        client=client,
+        model_type=planned.model.name,
+        dataset=planned.dataset,
+        params=planned.params,
+        features=planned.features,
+        target=planned.target,
+        seed=secrets.randbelow(2**31),
+        resource_class=resource_class,
+        reward=reward,
+        escrow=open_account(AccountKind.ESCROW, str(job_id)),
+        quoted_seconds=planned.quoted_seconds,
+        virtual_start=start,
+        max_attempts=settings.POLICY.max_attempts,
+        deadline_at=database_now() + timedelta(seconds=deadline_seconds),
+    )
+    post([Posting(client.wallet, job.escrow, reward, Code.HOLD, f"job:{job.pk}:hold", job)])
+    record("job.submitted", actor=client.address, job=job, after=JobState.PENDING)
+    notifications.changed("jobs", "clients", "network")
+    dispatch.wake_coordinator()
+    return job
+
+
+def find_job(*, job_id: UUID, user: Any) -> Job:
+    """The job, where `user` may see it.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    job = Job.objects.select_related("client", "worker", "dataset").filter(pk=job_id).first()
+    if job is None or not (settings.SANDBOX or (user and (user.is_staff or job.client.user_id == user.pk))):
+        raise NotFound(f"There is no job {job_id}.")
+    return job
+
+
+def cancel(*, job_id: UUID, user: Any, actor: str) -> Job:
+    """Call a job off: the reward goes back, less the share of a worker that was computing.
+
+    Raises:
+        NotFound: no such job of this user's.
+        Conflict: it has ended, or its answer is being checked.
+    """
+    find_job(job_id=job_id, user=user)
+    with transaction.atomic():
+        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        require_transition(job.state, JobState.CANCELLED)
+        live = Assignment.objects.filter(job=job, fence=job.attempt, state__in=["dispatched", "started"]).first()
+        computing = job.state == JobState.COMPUTING.value
+        if live:
+            end_attempt(live, AssignmentState.CANCELLED, actor=actor, reason="the job was cancelled")
+        split = escrow.on_cancelled(job.reward, computing=computing, cancel_share=settings.POLICY.cancel_share)
+        end_job(job, JobState.CANCELLED, split, actor=actor, reason=f"Cancelled by {actor}.")
+    job.refresh_from_db()
+    return job
+

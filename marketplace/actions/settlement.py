@@ -1,0 +1,214 @@
+"""Verdicts: checking a result under a lease of its own, then paying for it, slashing for it, or giving it up."""
+
+import logging
+import secrets
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+
+from marketplace import broker, notifications, storage
+from marketplace.actions.endings import end_attempt, end_job, give_up_attempt
+from marketplace.actions.events import record
+from marketplace.actions.ledger import Posting, post, treasury
+from marketplace.domain import escrow, reputation
+from marketplace.domain.ledger import Code
+from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
+from marketplace.domain.money import to_tokens
+from marketplace.models import Account, Assignment, Contributor, Job, Result, Verdict, Worker, database_now
+from marketplace.tables.arrays import save_archive
+from marketplace.verification.check import Finding, Task, check_answer, check_claim
+from workers.catalog.base import Check
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "coordinator"
+
+
+def verify(*, assignment_id: str) -> str:
+    """Check an assignment's result and settle it. Answers what came of it; "" where there was nothing to do.
+
+    The result is leased first, so that of two verifiers one checks it; a verifier that dies leaves it to another. The
+    check itself runs outside any transaction.
+    """
+    result = _lease(assignment_id)
+    if result is None:
+        return ""
+    assignment = result.assignment
+    secret = secrets.randbits(128)  # drawn now: the answer is in and cannot be fitted to it
+    began = time.monotonic()
+    task = _task(assignment.job)
+    try:
+        if result.claim:
+            return _settle_claim(result, check_claim(task))
+        finding = check_answer(task, storage.path("results", result.sha256), secret)
+    except Exception:
+        logger.exception("Checking assignment %s failed", assignment_id)
+        return _release(result)
+    if finding.check.verdict == "accepted":
+        with storage.temporary() as file:
+            save_archive(file, finding.arrays)
+            storage.keep(file, "answers", str(assignment.job_id))
+    return _settle(result, finding, secret, time.monotonic() - began)
+
+
+def _lease(assignment_id: str) -> Result | None:
+    now = database_now()
+    policy = settings.POLICY
+    free = Q(check_lease_expires_at=None) | Q(check_lease_expires_at__lt=now)
+    leased = Result.objects.filter(
+        free, assignment=assignment_id, checked=False, check_tries__lt=policy.verification_tries
+    ).update(
+        check_lease_expires_at=now + timedelta(seconds=policy.verification_lease_seconds),
+        check_tries=F("check_tries") + 1,
+    )
+    if not leased:
+        return None
+    return Result.objects.select_related("assignment__job__dataset", "assignment__worker__contributor").get(
+        assignment=assignment_id
+    )
+
+
+def _task(job: Job) -> Task:
+    matrix = storage.path("matrices", job.dataset.matrix_sha256)
+    return Task(job.model_type, job.params, job.seed, matrix, job.features, job.target)
+
+
+def _release(result: Result) -> str:
+    """After a check that broke: try again soon, or give the job up where it has broken too often."""
+    if result.check_tries < settings.POLICY.verification_tries:
+        Result.objects.filter(pk=result.pk, checked=False).update(check_lease_expires_at=None)
+        return "released"
+    return give_up_checking(result)
+
+
+def give_up_checking(result: Result) -> str:
+    """Past its tries, a result that could not be checked ends its job. Nobody is blamed, the client is refunded."""
+    reason = "The answer could not be checked; this is the network's own fault and the reward is back."
+    with transaction.atomic():
+        job, assignment = _lock(result)
+        if job is None or assignment is None:
+            return ""
+        end_attempt(assignment, AssignmentState.INCONCLUSIVE, actor=ACTOR, reason=reason, fault=Fault.SYSTEM)
+        end_job(job, JobState.FAILED, escrow.on_failed(job.reward), actor=ACTOR, reason=reason, fault=Fault.SYSTEM)
+    return "gave up"
+
+
+def _lock(result: Result) -> tuple[Job | None, Assignment | None]:
+    """The result's job, locked, and its assignment; marks the result as checked. (None, None) if it was settled."""
+    job = Job.objects.select_for_update(no_key=True).get(pk=result.assignment.job_id)
+    if not Result.objects.filter(pk=result.pk, checked=False).update(checked=True, check_lease_expires_at=None):
+        return None, None
+    assignment = Assignment.objects.select_related("worker").get(pk=result.pk)
+    assignment.job = job
+    return job, assignment
+
+
+def _settle_claim(result: Result, failure: str | None) -> str:
+    """What a worker blamed on the data is the data's fault only if it happens here too."""
+    with transaction.atomic():
+        job, assignment = _lock(result)
+        if job is None or assignment is None:
+            return ""
+        fault = Fault.JOB if failure else Fault.WORKER
+        reason = failure or f"{assignment.worker.name} could not fit data that can be fitted: {result.claim}"
+        end_attempt(assignment, AssignmentState.FAILED, actor=ACTOR, reason=reason, fault=fault)
+        give_up_attempt(job, fault=fault, actor=ACTOR, reason=reason)
+    return f"failed by the {fault}"
+
+
+def _settle(result: Result, finding: Finding, secret: int, seconds: float) -> str:
+    suspended = None
+    with transaction.atomic():
+        job, assignment = _lock(result)
+        if job is None or assignment is None:
+            return ""
+        check = finding.check
+        _write_verdict(assignment, check, secret, seconds)
+        if check.verdict == "accepted":
+            _pay(job, assignment, finding)
+        elif check.verdict == "rejected":
+            suspended = _punish(job, assignment, check)
+        else:
+            fault = Fault(check.fault) if check.fault else Fault.SYSTEM
+            end_attempt(assignment, AssignmentState.INCONCLUSIVE, actor=ACTOR, reason=check.reason, fault=fault)
+            give_up_attempt(job, fault=fault, actor=ACTOR, reason=check.reason)
+        notifications.changed("jobs", "workers", "clients", "network")
+    if suspended:
+        broker.expel(suspended)
+    return check.verdict
+
+
+def _write_verdict(assignment: Assignment, check: Check, secret: int, seconds: float) -> None:
+    def number(value: float) -> float | None:
+        return value if abs(value) < float("inf") else None  # neither NaN nor an infinity goes into JSON
+
+    Verdict.objects.create(
+        assignment=assignment,
+        outcome=check.verdict,
+        method=check.method,
+        reason=check.reason,
+        fault=check.fault,
+        measured=number(check.measured),
+        tolerance=number(check.tolerance),
+        bound=check.bound,
+        error_chance=check.error_chance,
+        detail={name: number(value) for name, value in check.detail.items()},
+        seed=f"{secret:032x}",
+        seconds=seconds,
+    )
+
+
+def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
+    worker = assignment.worker
+    contributor = Contributor.objects.select_for_update(no_key=True).get(pk=worker.contributor_id)
+    end_attempt(assignment, AssignmentState.ACCEPTED, actor=ACTOR, reason=finding.check.reason)
+    end_job(
+        job,
+        JobState.VERIFIED,
+        escrow.on_verified(job.reward),
+        actor=ACTOR,
+        reason=finding.check.reason,
+        scalars=finding.scalars,
+    )
+    Worker.objects.filter(pk=worker.pk).update(jobs_completed=F("jobs_completed") + 1)
+    # A job of one's own runs like any other, but earns no reputation.
+    own = contributor.user_id is not None and contributor.user_id == job.client.user_id
+    if not own:
+        after = reputation.after_verified(contributor.reputation, settings.POLICY)
+        Contributor.objects.filter(pk=contributor.pk).update(reputation=after, verified=F("verified") + 1)
+
+
+def _punish(job: Job, assignment: Assignment, check: Check) -> list[Worker]:
+    """Slash and mark down for a wrong answer. Answers the workers that are deactivated by it."""
+    worker, policy = assignment.worker, settings.POLICY
+    contributor = Contributor.objects.select_for_update(no_key=True).get(pk=worker.contributor_id)
+    end_attempt(assignment, AssignmentState.REJECTED, actor=ACTOR, reason=check.reason, fault=Fault.WORKER)
+    stake = Account.objects.select_for_update(no_key=True).get(pk=worker.stake_id)
+    amount = escrow.slash(stake=stake.balance, reward=job.reward, share=policy.slash_share)
+    if amount:
+        post([Posting(stake, treasury(), amount, Code.SLASH, f"assignment:{assignment.pk}:slash", job)])
+    after = reputation.after_rejected(contributor.reputation, policy)
+    Contributor.objects.filter(pk=contributor.pk).update(reputation=after, rejected=F("rejected") + 1)
+    record(
+        "worker.slashed",
+        actor=ACTOR,
+        job=job,
+        assignment=assignment,
+        worker=worker,
+        before=f"{contributor.reputation:g}",
+        after=f"{after:g}",
+        reason=f"{check.reason} It cost {to_tokens(amount)} tokens of stake.",
+    )
+    give_up_attempt(job, fault=Fault.WORKER, actor=ACTOR, reason=check.reason)
+    return [] if reputation.is_trusted(after, policy) else _deactivate(contributor, after)
+
+
+def _deactivate(contributor: Contributor, score: float) -> list[Worker]:
+    workers = list(Worker.objects.filter(contributor=contributor, is_active=True))
+    Worker.objects.filter(pk__in=[worker.pk for worker in workers]).update(is_active=False)
+    for worker in workers:
+        record("worker.suspended", actor=ACTOR, worker=worker, reason=f"The reputation fell to {score:g}.")
+    return [worker for worker in workers if worker.enrolled_at]

@@ -1,0 +1,160 @@
+"""What a client asks for, made sense of before any money is held: shared by quotes and submissions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from marketplace.actions import datasets
+from marketplace.domain.errors import NotFound, Refused
+from marketplace.domain.matching import Demand
+from marketplace.models import Client, Dataset
+from workers.catalog import MODELS
+from workers.catalog.base import CatalogModel
+from workers.catalog.parameters import ParameterError
+from workers.protocol import gpu_tag
+
+MAX_MEMORY_BYTES = 2**50
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request for a job as it was sent."""
+
+    client_address: str
+    model_type: str
+    reward: object = None
+    dataset: str | None = None
+    data: object = None
+    input_data: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    target: str | int | None = None
+    columns: Sequence[str | int] | None = None
+    requirements: Mapping[str, Any] = field(default_factory=dict)
+    deadline_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request that can be done: what will be fitted, on what, by whom, in about how long."""
+
+    model: CatalogModel
+    dataset: Dataset
+    params: dict[str, Any]
+    features: list[int]  # columns of the matrix
+    target: int | None
+    demand: Demand
+    quoted_seconds: float
+    memory_bytes: int  # that a fit should need
+
+
+def find_client(*, address: str, user: Any) -> Client:
+    """The client of that address, where `user` may act for it: anybody in the sandbox, its owner or staff elsewhere.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    client = Client.objects.select_related("wallet").filter(address=address).first()
+    if client is None or not (settings.SANDBOX or (user and (user.is_staff or client.user_id == user.pk))):
+        raise NotFound(f"There is no client {str(address)[:64]}; register it first.")
+    return client
+
+
+def plan(submission: Submission, user: Any) -> Plan:
+    """Find or take in the data, and hold the request against the model's own rules.
+
+    Raises:
+        Refused: with one sentence that says what to change.
+    """
+    model = MODELS.get(submission.model_type)
+    if model is None:
+        raise Refused(f"model_type must be one of {', '.join(sorted(MODELS))}.")
+    dataset = _dataset(submission, model, user)
+    features, target = _choose_columns(submission, model, dataset)
+    demand = _demand(submission.requirements)
+    try:
+        params = model.clean(submission.params)
+        model.validate(params, dataset.rows, len(features))
+    except ParameterError as error:
+        raise Refused(str(error)) from None
+    operations = model.operations(params, dataset.rows, len(features))
+    seconds = settings.POLICY.quote_overhead_seconds + operations / settings.POLICY.quote_flops
+    return Plan(model, dataset, params, features, target, demand, seconds, 3 * dataset.matrix_bytes)
+
+
+def _dataset(submission: Submission, model: CatalogModel, user: Any) -> Dataset:
+    if submission.dataset is not None:
+        if submission.data is not None or submission.input_data is not None:
+            raise Refused("Name a dataset or bring data, not both.")
+        found = Dataset.objects.filter(pk=submission.dataset).first()
+        if found is None:
+            raise Refused(f"There is no dataset {submission.dataset[:64]}; upload it to /datasets first.")
+        return found
+    if submission.data is not None or submission.input_data is not None:
+        return datasets.store_inline(data=submission.data, input_data=submission.input_data, user=user)
+    return datasets.sample_for(model_type=model.name, needs_target=model.needs_target)
+
+
+def _column(dataset: Dataset, key: str | int) -> dict[str, Any]:
+    """The column of that name, or at that place counted from 0."""
+    by_name = {column["name"]: column for column in dataset.columns}
+    if isinstance(key, str) and key in by_name:
+        return by_name[key]
+    if isinstance(key, int) and not isinstance(key, bool) and -len(by_name) <= key < len(by_name):
+        return dataset.columns[key]
+    known = ", ".join(list(by_name)[:10]) + (", …" if len(by_name) > 10 else "")
+    raise Refused(f"There is no column {str(key)[:80]!r}; the dataset has {known}.")
+
+
+def _choose_columns(submission: Submission, model: CatalogModel, dataset: Dataset) -> tuple[list[int], int | None]:
+    target = None
+    if model.needs_target:
+        chosen = submission.target
+        if chosen is None:
+            chosen = dataset.default_target or len(dataset.columns) - 1
+        target = _column(dataset, chosen)
+        _require_numbers(target, "the target")
+    elif submission.target is not None:
+        raise Refused(f"{model.name} takes no target.")
+    if submission.columns is None:
+        features = [column for column in dataset.columns if column is not target]
+    else:
+        features = [_column(dataset, key) for key in submission.columns]
+        if any(column is target for column in features):
+            raise Refused(f'The target "{target["name"]}" cannot be one of the columns that predict it.')
+        names = [column["name"] for column in features]
+        if len(set(names)) != len(names):
+            raise Refused("columns names a column twice.")
+    if not features:
+        raise Refused("There is no column left to fit on.")
+    for column in features:
+        _require_numbers(column, "used")
+    return [column["matrix_column"] for column in features], target and target["matrix_column"]
+
+
+def _require_numbers(column: Mapping[str, Any], role: str) -> None:
+    name = column["name"][:80]
+    if column["matrix_column"] is None:
+        raise Refused(f'Column "{name}" is text and cannot be {role}; name the numeric columns to use in "columns".')
+    if column["missing"]:
+        raise Refused(
+            f'Column "{name}" has {column["missing"]:,} missing cells, the first in row {column["first_missing"]:,}; '
+            'fill them or leave the column out with "columns".'
+        )
+
+
+def _demand(requirements: Mapping[str, Any]) -> Demand:
+    unknown = set(requirements) - {"gpu_type", "min_memory_bytes", "min_compute_capacity"}
+    if unknown:
+        raise Refused(f"requirements has no field {sorted(unknown)[0][:40]!r}.")
+    gpu_type = requirements.get("gpu_type") or ""
+    memory = requirements.get("min_memory_bytes") or 0
+    capacity = requirements.get("min_compute_capacity") or 0
+    if not isinstance(gpu_type, str) or len(gpu_type) > 64:
+        raise Refused("requirements.gpu_type must be the name of a GPU.")
+    if isinstance(memory, bool) or not isinstance(memory, int) or not 0 <= memory <= MAX_MEMORY_BYTES:
+        raise Refused("requirements.min_memory_bytes must be a whole number of bytes, 0 or more.")
+    if isinstance(capacity, bool) or not isinstance(capacity, (int, float)) or not 0 <= capacity <= 1e6:
+        raise Refused("requirements.min_compute_capacity must be a number of TFLOPS, 0 or more.")
+    return Demand(gpu_tag(gpu_type) if gpu_type else "", memory, float(capacity))

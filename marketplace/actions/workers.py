@@ -1,0 +1,210 @@
+"""Workers: registering them, enrolling their machines, hearing from them, suspending them."""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from marketplace import broker, dispatch, notifications
+from marketplace.actions.events import record
+from marketplace.actions.ledger import Posting, issuance, open_account, post
+from marketplace.actions.names import check_name
+from marketplace.domain.errors import Conflict, Forbidden, Refused
+from marketplace.domain.ledger import AccountKind, Code
+from marketplace.domain.money import MICRO, to_micro, to_tokens
+from marketplace.models import Account, Contributor, EnrolmentKey, Worker, database_now
+from workers.catalog.gpus import KNOWN_GPUS
+from workers.protocol import PROTOCOL_VERSION, gpu_tag, queue_name
+
+MAX_CAPACITY = 1e6  # TFLOPS
+STANDBY_NAME = "local"
+
+
+@dataclass(frozen=True)
+class Registered:
+    worker: Worker
+    enrolment_key: str
+
+
+def digest(secret: str) -> str:
+    """What is kept of a secret. Secrets here have 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def register_worker(
+    *, name: str, gpu_type: str, compute_capacity: float, stake_amount: object, user: Any, standby: bool = False
+) -> Registered:
+    """A new worker with its stake at risk, and the key that enrols its machine once.
+
+    In the sandbox the stake and a little more are minted for it, and until it is enrolled the sandbox's own machine
+    computes for it. Elsewhere the stake comes out of the contributor's wallet.
+
+    Raises:
+        Refused: a name, GPU, capacity or stake that cannot be one; a name that is taken; too little in the wallet.
+    """
+    check_name(name, what="worker_id")
+    if not isinstance(gpu_type, str) or not 1 <= len(gpu_type) <= 64 or not gpu_type.isprintable():
+        raise Refused("gpu_type must be 1 to 64 printable characters.")
+    if not 0 < compute_capacity <= MAX_CAPACITY:
+        raise Refused(f"compute_capacity must be more than 0 and at most {MAX_CAPACITY:,.0f} TFLOPS.")
+    stake = to_micro(stake_amount, name="stake_amount", minimum=settings.POLICY.micro("minimum_stake"))
+    try:
+        with transaction.atomic():
+            contributor = _contributor(name, user)
+            account = open_account(AccountKind.STAKE, name)
+            worker = Worker.objects.create(
+                name=name,
+                contributor=contributor,
+                stake=account,
+                host=None if standby else _stand_in_host(),
+                standby=standby,
+                compute_capacity=compute_capacity,
+                **_gpu(gpu_type),
+            )
+            _stake(worker, contributor.wallet, stake)
+            key = _new_enrolment_key(worker)
+            record("worker.registered", actor=name, worker=worker, reason=f"with a stake of {to_tokens(stake)} tokens")
+            _wake()
+    except IntegrityError:
+        raise Refused(f"The name {name} is taken.") from None
+    return Registered(worker, key)
+
+
+def _contributor(name: str, user: Any) -> Contributor:
+    if user is not None:
+        found = Contributor.objects.select_related("wallet").filter(user=user).first()
+        if found:
+            return found
+        name = user.get_username()
+    start = settings.POLICY.reputation_start
+    wallet = open_account(AccountKind.WALLET, name)
+    return Contributor.objects.create(name=name, user=user, wallet=wallet, reputation=start)
+
+
+def _stand_in_host() -> Worker | None:
+    return Worker.objects.filter(standby=True).first() if settings.SANDBOX else None
+
+
+def _gpu(gpu_type: str, memory_bytes: int = 0) -> dict[str, Any]:
+    """The columns that a GPU's type fills. Tags are slugs of our own list, never of what somebody typed."""
+    known = KNOWN_GPUS.get(gpu_type)
+    tag = gpu_tag(gpu_type) if known or gpu_type.upper() == "CPU" else "other"
+    return {
+        "gpu_type": gpu_type,
+        "gpu_tag": tag,
+        "memory_bytes": memory_bytes or (known.memory_bytes if known else settings.POLICY.worker_memory_bytes),
+    }
+
+
+def _stake(worker: Worker, wallet: Account, stake: int) -> None:
+    postings = []
+    if settings.SANDBOX:
+        grant = stake + round(settings.POLICY.sandbox_worker_grant * MICRO)
+        postings.append(Posting(issuance(), wallet, grant, Code.MINT, f"worker:{worker.pk}:mint"))
+    postings.append(Posting(wallet, worker.stake, stake, Code.STAKE, f"worker:{worker.pk}:stake:1"))
+    post(postings)
+    wallet.refresh_from_db()
+    worker.stake.refresh_from_db()
+
+
+def _new_enrolment_key(worker: Worker) -> str:
+    key = secrets.token_urlsafe(32)
+    expires_at = database_now() + timedelta(seconds=settings.POLICY.enrolment_key_seconds)
+    EnrolmentKey.objects.create(sha256=digest(key), worker=worker, expires_at=expires_at)
+    return key
+
+
+def new_enrolment_key(*, worker: Worker, actor: str) -> str:
+    """Another key for a machine that lost its credentials, or a new machine for this worker."""
+    with transaction.atomic():
+        record("worker.key_made", actor=actor, worker=worker)
+        return _new_enrolment_key(worker)
+
+
+def standby_key() -> str:
+    """A fresh enrolment key for the sandbox's own machine, which is registered first where it is not yet."""
+    worker = Worker.objects.filter(standby=True).first()
+    if worker:
+        return new_enrolment_key(worker=worker, actor="sandbox")
+    stake = settings.POLICY.minimum_stake
+    return register_worker(
+        name=STANDBY_NAME, gpu_type="CPU", compute_capacity=0.1, stake_amount=stake, user=None, standby=True
+    ).enrolment_key
+
+
+def enrol(*, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a machine that shows an unused enrolment key its secrets and its queue.
+
+    Raises:
+        Forbidden: the key is unknown, used or expired.
+        Conflict: the machine speaks another protocol.
+    """
+    if request["protocol"] != PROTOCOL_VERSION:
+        raise Conflict(
+            f"This network speaks protocol {PROTOCOL_VERSION} and the machine protocol {request['protocol']}; "
+            "install the version of the worker that the network runs."
+        )
+    secret, broker_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    with transaction.atomic():
+        now = database_now()
+        found = EnrolmentKey.objects.filter(
+            sha256=digest(request["enrolment_key"]), used_at=None, expires_at__gt=now
+        ).first()
+        # Used by a compare-and-set: of two machines that show one key, one gets in.
+        if not found or not EnrolmentKey.objects.filter(pk=found.pk, used_at=None).update(used_at=now):
+            raise Forbidden("This enrolment key is unknown, used or expired; ask for a new one.")
+        worker = Worker.objects.select_for_update(no_key=True).get(pk=found.worker_id)
+        device = request["device"]
+        _take_device(worker, device)
+        worker.host = None
+        worker.device, worker.catalog = device, request["catalog"]
+        worker.protocol, worker.slots = request["protocol"], request["slots"]
+        worker.secret_sha256, worker.broker_secret_sha256 = digest(secret), digest(broker_secret)
+        worker.queue = queue_name(worker.gpu_tag, str(worker.pk))
+        worker.enrolled_at = worker.last_heartbeat_at = now
+        worker.save()
+        if worker.standby:
+            Worker.objects.filter(enrolled_at=None).update(host=worker)
+        record("worker.enrolled", actor=worker.name, worker=worker, reason=f"on {device['name']}")
+        _wake()
+    broker.admit([worker])
+    return {
+        "worker": str(worker.pk),
+        "worker_id": worker.name,
+        "secret": secret,
+        "queue": worker.queue,
+        "broker_url": broker.url_for(worker, broker_secret),
+        "heartbeat_seconds": settings.POLICY.heartbeat_seconds,
+    }
+
+
+def _take_device(worker: Worker, device: Mapping[str, Any]) -> None:
+    """What the machine found replaces what was said at registration."""
+    gpu = _gpu(device["gpu_type"], device["memory_bytes"])
+    known = KNOWN_GPUS.get(device["gpu_type"])
+    if known and gpu["gpu_type"] != worker.gpu_type:
+        worker.compute_capacity = known.fp32_tflops
+    worker.gpu_type, worker.gpu_tag, worker.memory_bytes = gpu["gpu_type"], gpu["gpu_tag"], gpu["memory_bytes"]
+
+
+def set_active(*, worker: Worker, active: bool, actor: str, reason: str) -> None:
+    """Suspend a worker, which gets nothing new and loses its way into Redis; or reinstate it."""
+    with transaction.atomic():
+        if not Worker.objects.filter(pk=worker.pk, is_active=not active).update(is_active=active):
+            return
+        kind = "worker.reinstated" if active else "worker.suspended"
+        record(kind, actor=actor, worker=worker, reason=reason)
+        _wake()
+    worker.is_active = active
+    if worker.enrolled_at:
+        (broker.admit if active else broker.expel)([worker])
+
+
+def _wake() -> None:
+    notifications.changed("workers", "network")
+    dispatch.wake_coordinator()

@@ -1,0 +1,61 @@
+"""The only file that sends work: to contributors' machines, and to the coordinator's own queues.
+
+A message names an assignment and holds nothing that matters. A message that is lost costs seconds: the coordinator's
+cycle sends again whatever was not taken up. So sending never fails the request that it follows from.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from celery import current_app
+from django.db import transaction
+from kombu import Exchange, Queue
+from kombu.exceptions import OperationalError
+
+from workers.protocol import TASK_NAME
+
+logger = logging.getLogger(__name__)
+
+COORDINATE = "marketplace.coordinate"
+VERIFY = "marketplace.verify"
+
+
+@dataclass(frozen=True)
+class Message:
+    """Word of an assignment for the machine that consumes `queue`."""
+
+    assignment: str
+    queue: str
+
+
+def route(queue: str) -> Queue:
+    """The one router: a worker's own list, named by its GPU's tag and its UUID, on the default exchange."""
+    return Queue(queue, Exchange(""), routing_key=queue)
+
+
+def send_assignments(messages: Sequence[Message]) -> None:
+    """Tell each machine of its assignment, now. Called after commit."""
+    for message in messages:
+        _send(TASK_NAME, [message.assignment], task_id=message.assignment, declare=(), queue=route(message.queue))
+
+
+def wake_coordinator() -> None:
+    """Run a coordination cycle as soon as this transaction has committed."""
+    transaction.on_commit(lambda: _send(COORDINATE, []))
+
+
+def verify(assignment: str) -> None:
+    """Have this assignment's result checked as soon as this transaction has committed."""
+    transaction.on_commit(lambda: verify_now(assignment))
+
+
+def verify_now(assignment: str) -> None:
+    _send(VERIFY, [assignment])
+
+
+def _send(name: str, args: list[str], **options: object) -> None:
+    try:
+        current_app.send_task(name, args, retry=False, **options)
+    except (OperationalError, OSError) as error:
+        logger.warning("Could not send %s to Redis, the next cycle will: %s", name, error)

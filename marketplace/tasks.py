@@ -1,0 +1,25 @@
+"""The coordinator's Celery tasks. Each calls one action; all may run twice without harm."""
+
+from celery import shared_task
+from celery.signals import worker_init
+
+from marketplace.actions import coordination, settlement
+from marketplace.dispatch import COORDINATE, VERIFY
+from marketplace.models import guards
+
+
+@shared_task(name=COORDINATE)
+def coordinate() -> None:
+    coordination.run_cycle()
+
+
+@shared_task(name=VERIFY)
+def verify(assignment_id: str) -> None:
+    settlement.verify(assignment_id=assignment_id)
+
+
+@worker_init.connect
+def refuse_without_guards(**kwargs: object) -> None:
+    """The coordinator does not run on a database whose guards are not in place."""
+    if found := guards.differences():
+        raise SystemExit(f"{found[0]} Run `python manage.py migrate`.")
