@@ -8,7 +8,7 @@ from marketplace.models import Event, Network
 
 @admin.register(Network)
 class NetworkAdmin(ReadOnlyAdmin):
-    list_display = ["id", "coordination_active", "switched_by", "switched_at", "last_cycle_at", "web_alive_at"]
+    list_display = ["id", "coordination_active", "switched_by", "switched_at", "last_cycle_at"]
 
 
 @admin.register(Event)
