@@ -1,10 +1,13 @@
-"""JSON as RFC 8259 has it: no NaN, no Infinity, no key twice."""
+"""JSON as RFC 8259 has it: UTF-8, no NaN, no Infinity, no key twice; and nothing that would trip what comes after."""
 
 import json
 from typing import Any
 
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
+
+MAX_DEPTH = 32
+MAX_DIGITS = 300  # of a whole number, so that it also fits a float
 
 
 def _refuse_constant(name: str) -> Any:
@@ -14,8 +17,14 @@ def _refuse_constant(name: str) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if number in (float("inf"), float("-inf")):
-        raise ValueError(f"{text} is too large a number")
+        raise ValueError(f"{text[:40]} is too large a number")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number has more than {MAX_DIGITS} digits")
+    return int(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -25,16 +34,55 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def loads(text: str | bytes) -> Any:
+def _check(document: Any, *, escapes: bool) -> None:
+    """Refuse deep nesting, and text that neither a database nor an answer could hold.
+
+    Only escapes can bring NUL or half a surrogate pair, so texts are looked at only where there are any.
+    """
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+                if escapes:
+                    below += value
+            elif isinstance(value, list):
+                below += value
+            elif escapes and isinstance(value, str) and ("\0" in value or not _encodable(value)):
+                raise ValueError("a text holds a character that is none")
+        level = below if escapes else [value for value in below if isinstance(value, (dict, list))]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def loads(document: bytes) -> Any:
     """Parse JSON strictly.
 
     Raises:
         ValueError: with a reason that reads after "The body is not valid JSON:".
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_unique)
+        text = document.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    try:
+        found = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole, object_pairs_hook=_unique
+        )
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep") from None
+    _check(found, escapes="\\u" in text)
+    return found
 
 
 class StrictJSONParser(JSONParser):
@@ -45,3 +93,12 @@ class StrictJSONParser(JSONParser):
             return loads(stream.read())
         except ValueError as error:
             raise ParseError(f"The body is not valid JSON: {error}.") from None
+
+
+class BytesParser(BaseParser):
+    """A body taken as it is: `request.data` is its bytes."""
+
+    media_type = "application/octet-stream"
+
+    def parse(self, stream, media_type=None, parser_context=None) -> bytes:
+        return stream.read()

@@ -1,5 +1,52 @@
-"""The API's routes: the seed's paths, and what came after."""
+"""The API's routes: the seed's paths, and what came after. `/` itself is in `computenet.urls`."""
 
-from django.urls import URLPattern
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-urlpatterns: list[URLPattern] = []
+from marketplace.api import clients, datasets, jobs, machines, network, workers
+
+
+class Name(StringConverter):
+    """A public name, without what a database could not even be asked for."""
+
+    regex = r"[^/\x00]{1,64}"
+
+
+class Sha256(StringConverter):
+    regex = r"[0-9a-f]{64}"
+
+
+register_converter(Name, "name")
+register_converter(Sha256, "sha256")
+
+urlpatterns = [
+    path("worker/register", workers.Register.as_view()),
+    path("worker/enrol", machines.Enrol.as_view()),
+    path("worker/heartbeat", machines.Heartbeat.as_view()),
+    path("worker/<name:name>/status", workers.Status.as_view()),
+    path("workers", workers.Workers.as_view()),
+    path("client/register", clients.Register.as_view()),
+    path("client/<name:address>/balance", clients.Balance.as_view()),
+    path("clients", clients.Clients.as_view()),
+    path("datasets", datasets.Datasets.as_view()),
+    path("datasets/<sha256:dataset_id>", datasets.OneDataset.as_view()),
+    path("dataset/<sha256:sha256>", machines.Matrix.as_view()),
+    path("job/submit", jobs.Submit.as_view()),
+    path("job/<uuid:job_id>/status", jobs.Status.as_view()),
+    path("job/<uuid:job_id>/result", jobs.Result.as_view()),
+    path("job/<uuid:job_id>/cancel", jobs.Cancel.as_view()),
+    path("jobs", jobs.Jobs.as_view()),
+    path("jobs/pending", jobs.PendingJobs.as_view()),
+    path("quote", jobs.Quote.as_view()),
+    path("assignment/<uuid:assignment_id>/start", machines.Start.as_view()),
+    path("assignment/<uuid:assignment_id>/result", machines.Result.as_view()),
+    path("assignment/<uuid:assignment_id>/failure", machines.Failure.as_view()),
+    path("network/stats", network.NetworkStats.as_view()),
+    path("network/coordination/start", network.Start.as_view()),
+    path("network/coordination/stop", network.Stop.as_view()),
+    path("network/coordination/trigger", network.Trigger.as_view()),
+    path("health", network.HealthCheck.as_view()),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]

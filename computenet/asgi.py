@@ -1,0 +1,19 @@
+"""The ASGI application: HTTP, and the pages' WebSockets."""
+
+import os
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "computenet.settings")
+django.setup()
+
+from channels.routing import ProtocolTypeRouter  # noqa: E402  Django must be set up before anything that has rows
+
+from marketplace.api.asgi_http import MeasuringHandler  # noqa: E402
+from marketplace.api.body_limit import BodyLimit  # noqa: E402
+from marketplace.api.origin import SocketGate  # noqa: E402
+from marketplace.api.startup import require_guards  # noqa: E402
+from marketplace.dashboard.routing import websocket  # noqa: E402
+
+require_guards()
+application = ProtocolTypeRouter({"http": BodyLimit(MeasuringHandler()), "websocket": SocketGate(websocket)})

@@ -1,0 +1,51 @@
+"""Datasets: uploading one, looking at one, the list."""
+
+from django.db.models import Q, QuerySet
+from rest_framework.generics import ListAPIView, get_object_or_404
+from rest_framework.parsers import MultiPartParser
+from rest_framework.response import Response
+
+from marketplace.actions.datasets import store_upload
+from marketplace.api.base import Call, Page, documented
+from marketplace.api.permissions import seen_by
+from marketplace.api.serializers.datasets import DatasetSerializer, StoredDataset, Upload
+from marketplace.models import Dataset
+
+
+def seen_datasets(user) -> QuerySet[Dataset]:
+    """Those that `user` uploaded; all in the sandbox and for an operator."""
+    return seen_by(user, Dataset.objects.all(), owner="uploaded_by")
+
+
+class Datasets(Call, ListAPIView):
+    """The datasets, newest first; and uploading one, a `.csv` (with or without a header), `.npy` or `.npz` file.
+
+    A dataset is named by the SHA-256 of its file, so that the same file again is the same dataset.
+    """
+
+    parser_classes = (MultiPartParser,)
+    serializer_class = Upload
+    pagination_class = Page.of("datasets")
+
+    def get_queryset(self):
+        return seen_datasets(self.request.user).order_by("-created_at", "pk")
+
+    @documented(DatasetSerializer(many=True), tags=["datasets"], operation_id="dataset_list")
+    def get(self, request):
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(DatasetSerializer(page, many=True).data)
+
+    @documented(StoredDataset, tags=["datasets"], operation_id="dataset_upload")
+    def post(self, request):
+        file = self.parsed()["file"]
+        dataset = store_upload(stream=file.file, filename=file.name, user=self.acting_user)
+        return Response({"success": True, **DatasetSerializer(dataset).data})
+
+
+class OneDataset(Call):
+    """A dataset's shape and columns."""
+
+    @documented(DatasetSerializer, missing=True, refused=False, tags=["datasets"], operation_id="dataset_detail")
+    def get(self, request, dataset_id: str):
+        dataset = get_object_or_404(seen_datasets(request.user), pk=dataset_id)
+        return Response(DatasetSerializer(dataset).data)

@@ -1,0 +1,174 @@
+"""The calls of contributors' machines: `workers.protocol` over HTTP. None of them knows a user."""
+
+import hashlib
+import hmac
+import math
+import re
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.response import Response
+
+from marketplace.actions import assignments, heartbeats, workers
+from marketplace.api.base import Call, Nothing, documented
+from marketplace.api.files import send_file
+from marketplace.api.machine_auth import MachineAuthentication
+from marketplace.api.parsers import BytesParser
+from marketplace.api.permissions import IsMachine
+from marketplace.api.serializers.machines import (
+    EnrolReply,
+    EnrolRequest,
+    FailureRequest,
+    HeartbeatReply,
+    HeartbeatRequest,
+    SpecificationReply,
+)
+from workers.protocol import DIGEST_HEADER, FENCE_HEADER, SECONDS_HEADER
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class MachineCall(Call):
+    """A call that only an enrolled machine may make."""
+
+    authentication_classes = (MachineAuthentication,)
+    permission_classes = (IsMachine,)
+    renderer_classes = (JSONRenderer,)
+
+
+class Enrol(Call):
+    """Show an enrolment key, once, and get the worker's secrets and its queue."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+    serializer_class = EnrolRequest
+
+    @documented(EnrolReply, tags=["machines"], operation_id="machine_enrol")
+    def post(self, request):
+        return Response(workers.enrol(request=self.parsed()))
+
+
+class Heartbeat(MachineCall):
+    """Say that the machine is there, and renew the leases that it names."""
+
+    serializer_class = HeartbeatRequest
+
+    @documented(HeartbeatReply, tags=["machines"], operation_id="machine_heartbeat")
+    def post(self, request):
+        return Response(heartbeats.heartbeat(machine=request.auth, request=self.parsed()))
+
+
+class Start(MachineCall):
+    """Begin an assignment and get its specification."""
+
+    serializer_class = Nothing
+
+    @documented(SpecificationReply, missing=True, tags=["machines"], operation_id="assignment_start")
+    def post(self, request, assignment_id):
+        self.parsed()
+        return Response(assignments.start(machine=request.auth, assignment_id=assignment_id))
+
+
+class AnyBytes(BaseRenderer):
+    """Lets an Accept header ask for bytes; refusals come as JSON all the same."""
+
+    media_type = "application/octet-stream"
+    format = "npy"
+
+    def render(self, data, accepted_media_type=None, renderer_context=None):
+        if renderer_context:
+            renderer_context["response"]["Content-Type"] = "application/json"
+        return JSONRenderer().render(data)
+
+
+class Matrix(MachineCall):
+    """A dataset's matrix as `.npy`, whole or by Range, while a live assignment of the machine reads it."""
+
+    renderer_classes = (JSONRenderer, AnyBytes)
+
+    @extend_schema(
+        tags=["machines"],
+        operation_id="matrix_download",
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            404: OpenApiResponse(description="No live assignment of this machine reads it."),
+            416: OpenApiResponse(description="Nothing of the range is in the file."),
+        },
+        parameters=[OpenApiParameter("Range", OpenApiTypes.STR, OpenApiParameter.HEADER)],
+    )
+    def get(self, request, sha256: str):
+        path = assignments.readable_matrix(machine=request.auth, sha256=sha256)
+        return send_file(request._request, path, name=sha256, content_type="application/octet-stream")
+
+
+class Result(MachineCall):
+    """Hand in an answer, an uncompressed `.npz`. The same answer again is no harm; another one is refused."""
+
+    parser_classes = (BytesParser,)
+
+    @extend_schema(
+        tags=["machines"],
+        operation_id="assignment_result",
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT, 410: OpenApiTypes.OBJECT},
+        parameters=[
+            OpenApiParameter(FENCE_HEADER, OpenApiTypes.INT, OpenApiParameter.HEADER, required=True),
+            OpenApiParameter(DIGEST_HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER, required=True),
+            OpenApiParameter(SECONDS_HEADER, OpenApiTypes.NUMBER, OpenApiParameter.HEADER, required=True),
+        ],
+    )  # fmt: skip
+    def put(self, request, assignment_id):
+        fence, digest, seconds = _headers(request)
+        body = request.data
+        if not isinstance(body, bytes) or not body:
+            raise ValidationError("The answer is empty.")
+        if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), digest):
+            raise ValidationError(f"The answer does not have the SHA-256 that {DIGEST_HEADER} names; send it again.")
+        assignments.submit_result(
+            machine=request.auth, assignment_id=assignment_id, fence=fence, digest=digest, seconds=seconds, body=body
+        )
+        return Response({"success": True})
+
+
+def _headers(request) -> tuple[int, str, float]:
+    """Fence, digest and seconds.
+
+    Raises:
+        ValidationError: one of them is missing or cannot be one.
+    """
+    fence = request.headers.get(FENCE_HEADER, "")
+    if not re.fullmatch(r"[0-9]{1,5}", fence):
+        raise ValidationError({FENCE_HEADER: "This header must be the assignment's fence, a whole number."})
+    digest = request.headers.get(DIGEST_HEADER, "")
+    if not SHA256.fullmatch(digest):
+        raise ValidationError({DIGEST_HEADER: "This header must be the answer's SHA-256, 64 lower-case hex digits."})
+    try:
+        seconds = float(request.headers.get(SECONDS_HEADER, ""))
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < 1e9:
+        raise ValidationError({SECONDS_HEADER: "This header must be how many seconds computing took."})
+    return int(fence), digest, seconds
+
+
+class Failure(MachineCall):
+    """Say that an assignment failed, and whose fault it looks like."""
+
+    serializer_class = FailureRequest
+
+    @documented(OpenApiTypes.OBJECT, missing=True, tags=["machines"], operation_id="assignment_failure")
+    def post(self, request, assignment_id):
+        given = self.parsed()
+        assignments.fail(
+            machine=request.auth,
+            assignment_id=assignment_id,
+            fence=given["fence"],
+            fault=given["fault"],
+            error=given["error"],
+        )
+        return Response({})

@@ -1,0 +1,57 @@
+"""What a program finds at the front door."""
+
+from django.conf import settings
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.response import Response
+
+from marketplace.api.base import Call, documented
+from marketplace.api.serializers.network import Index
+
+ENDPOINTS = {
+    "worker": {
+        "register": "POST /worker/register",
+        "status": "GET /worker/<id>/status",
+        "list": "GET /workers",
+    },
+    "client": {
+        "register": "POST /client/register",
+        "balance": "GET /client/<address>/balance",
+        "list": "GET /clients",
+    },
+    "jobs": {
+        "submit": "POST /job/submit",
+        "status": "GET /job/<id>/status",
+        "result": "GET /job/<id>/result",
+        "cancel": "POST /job/<id>/cancel",
+        "quote": "POST /quote",
+        "list": "GET /jobs",
+        "pending": "GET /jobs/pending",
+    },
+    "datasets": {
+        "upload": "POST /datasets",
+        "list": "GET /datasets",
+        "detail": "GET /datasets/<id>",
+    },
+    "network": {
+        "stats": "GET /network/stats",
+        "start": "POST /network/coordination/start",
+        "stop": "POST /network/coordination/stop",
+        "trigger": "POST /network/coordination/trigger",
+        "health": "GET /health",
+        "schema": "GET /schema/",
+        "documentation": "GET /docs/",
+    },
+}
+
+
+class Root(Call):
+    """The calls that there are."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    renderer_classes = (JSONRenderer,)
+
+    @documented(Index, refused=False, tags=["network"], operation_id="index")
+    def get(self, request):
+        return Response({"name": "computenet", "version": settings.VERSION, "endpoints": ENDPOINTS})

@@ -1,0 +1,107 @@
+"""Jobs, as the API takes and says them."""
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from marketplace.api.base import Strict
+from marketplace.api.fields import AnyJSON, Column, Number, Parameters, Text, Tokens, UnixTime, WholeNumber
+from marketplace.domain.lifecycle import JobState
+from workers.catalog import MODELS
+
+MAX_COLUMNS = 10_000
+STATES = [state.value for state in JobState]
+
+
+class Requirements(Strict):
+    gpu_type = Text(max_length=64, required=False)
+    min_memory_bytes = WholeNumber(required=False)
+    min_compute_capacity = Number(required=False, min_value=0, help_text="TFLOPS.")
+
+
+class Submission(Strict):
+    """What to fit on which data. Data come as `dataset`, or inline; with none, a seeded sample is computed on."""
+
+    client_address = Text(max_length=64)
+    model_type = serializers.ChoiceField(
+        choices=sorted(MODELS),
+        error_messages={"invalid_choice": f"This must be one of {', '.join(sorted(MODELS))}."},
+    )
+    dataset = Text(max_length=64, required=False, allow_null=True, help_text="From `POST /datasets`.")
+    data = AnyJSON(required=False, allow_null=True, help_text='Rows of numbers, or `{"X": rows, "y": numbers}`.')
+    input_data = Text(required=False, allow_null=True, help_text="An `.npy` file in base64.")
+    params = Parameters(required=False, help_text="`k`, `n_components` and the model's others.")
+    target = Column(required=False, allow_null=True, help_text="What a regression predicts; the last if left out.")
+    columns = serializers.ListField(
+        child=Column(), required=False, allow_null=True, allow_empty=False, max_length=MAX_COLUMNS,
+        help_text="Which columns to use; all others if left out.",
+    )  # fmt: skip
+    requirements = Requirements(required=False)
+    deadline_seconds = Number(required=False, allow_null=True)
+
+
+class SubmitJob(Submission):
+    reward = Tokens(help_text="Tokens, held until the job ends.")
+
+    example = {"client_address": "alice", "model_type": "linear_regression", "reward": 50}
+
+
+class QuoteJob(Submission):
+    reward = Tokens(required=False, allow_null=True)
+
+    example = {"client_address": "alice", "model_type": "linear_regression"}
+
+
+class SubmittedJob(serializers.Serializer):
+    success = serializers.BooleanField(default=True)
+    job_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=STATES)
+
+
+class JobSerializer(serializers.Serializer):
+    job_id = serializers.UUIDField(source="id")
+    client = serializers.CharField(source="client.address")
+    model_type = serializers.CharField()
+    status = serializers.ChoiceField(choices=STATES, source="state")
+    reward = Tokens()
+    worker = serializers.CharField(source="worker.name", allow_null=True, default=None)
+    submitted_at = UnixTime()
+
+
+class PendingJob(serializers.Serializer):
+    job_id = serializers.UUIDField(source="id")
+    model_type = serializers.CharField()
+    reward = Tokens()
+    timestamp = UnixTime(source="submitted_at")
+
+
+class VerdictSerializer(serializers.Serializer):
+    """What checking the paid answer found."""
+
+    outcome = serializers.CharField()
+    method = serializers.CharField()
+    reason = serializers.CharField()
+    bound = serializers.CharField(help_text="What the check is worth.")
+    error_chance = serializers.FloatField(help_text="The stated chance that a wrong answer passes.")
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class ResultField(serializers.Field):
+    """A result's fields, as the model has them; see `GET /job/{job_id}/result`."""
+
+    def to_representation(self, value: dict[str, object]) -> dict[str, object]:
+        return value
+
+
+class JobStatus(JobSerializer):
+    completion_time = UnixTime(source="ended_at", allow_null=True)
+    dataset = serializers.CharField(source="dataset_id")
+    params = Parameters()
+    attempt = serializers.IntegerField(help_text="How many workers have had it.")
+    max_attempts = serializers.IntegerField()
+    deadline_at = UnixTime()
+    quoted_seconds = serializers.FloatField()
+    reason = serializers.CharField(allow_blank=True, help_text="Why it failed, was cancelled or waits again.")
+    fault = serializers.CharField(allow_blank=True, help_text="job, worker or system, where it failed.")
+    verdict = VerdictSerializer(required=False, help_text="Once an answer was accepted.")
+    result = ResultField(required=False, help_text="Once an answer was accepted; large arrays are in `omitted`.")

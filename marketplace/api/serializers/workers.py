@@ -1,0 +1,45 @@
+"""Workers, as the API says them."""
+
+from django.conf import settings
+from rest_framework import serializers
+
+from marketplace.api.base import Strict
+from marketplace.api.fields import Number, Text, Tokens
+from marketplace.models import Worker
+
+
+class RegisterWorker(Strict):
+    worker_id = Text(max_length=64)
+    gpu_type = Text(max_length=64)
+    compute_capacity = Number(help_text="TFLOPS.")
+    stake_amount = Tokens(help_text="Tokens put at risk.")
+
+    example = {"worker_id": "worker_rtx4090_01", "gpu_type": "RTX 4090", "compute_capacity": 82.6, "stake_amount": 150}
+
+
+class RegisteredWorker(serializers.Serializer):
+    success = serializers.BooleanField(default=True)
+    worker_id = serializers.CharField()
+    balance = Tokens(help_text="What is left beside the stake.")
+    enrolment_key = serializers.CharField(help_text="Enrols the worker's machine, once. It is not shown again.")
+
+
+class WorkerSerializer(serializers.Serializer):
+    """A row of the list. The view's context brings `now`, the database's clock."""
+
+    worker_id = serializers.CharField(source="name")
+    gpu_type = serializers.CharField()
+    compute_capacity = serializers.FloatField(help_text="TFLOPS.")
+    reputation = serializers.FloatField(source="contributor.reputation")
+    jobs_completed = serializers.IntegerField()
+    is_active = serializers.BooleanField()
+    is_online = serializers.SerializerMethodField(help_text="Its machine has been heard from lately.")
+
+    def get_is_online(self, worker: Worker) -> bool:
+        return worker.is_online(self.context["now"], settings.POLICY.silent_after_seconds)
+
+
+class WorkerStatus(WorkerSerializer):
+    stake = Tokens(source="stake.balance")
+    current_job = serializers.UUIDField(allow_null=True)
+    balance = Tokens(source="contributor.wallet.balance")
