@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.db import connection, connections
 from psycopg import sql
 
@@ -52,6 +53,8 @@ os.environ.update(
     REDIS_URL=_redis.url,
     SECRET_KEY=secrets.token_urlsafe(50),
 )
+(SESSION_FOLDER / "home" / "static").mkdir(parents=True)  # WhiteNoise warns where there is none, and a warning fails a test
+assert settings.SANDBOX  # read now: pytest-django sets Django up, before test modules come, only where settings are read
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -111,20 +114,20 @@ def committed_db(
     Django's default connection and `DATABASE_URL` name it while the test runs. Threads close their connections
     themselves (`connections.close_all()`).
     """
-    settings = connections.settings["default"]
+    database = connections.settings["default"]
     name = str(tmp_path / "db.sqlite3") if ENGINE == "sqlite" else f"committed_{secrets.token_hex(6)}"
     url = f"sqlite:///{name}" if ENGINE == "sqlite" else urlunsplit(urlsplit(SERVER_URL)._replace(path=f"/{name}"))
     with django_db_blocker.unblock():
         connections.close_all()
         _copy_database(django_db_setup, name)
-        usual, settings["NAME"] = settings["NAME"], name
+        usual, database["NAME"] = database["NAME"], name
         monkeypatch.setenv("DATABASE_URL", url)
         try:
             yield url
             _check_ledger()
         finally:
             connections.close_all()
-            settings["NAME"] = usual
+            database["NAME"] = usual
             _drop_database(name)
 
 
