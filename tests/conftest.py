@@ -53,8 +53,10 @@ os.environ.update(
     REDIS_URL=_redis.url,
     SECRET_KEY=secrets.token_urlsafe(50),
 )
-(SESSION_FOLDER / "home" / "static").mkdir(parents=True)  # WhiteNoise warns where there is none, and a warning fails a test
-assert settings.SANDBOX  # read now: pytest-django sets Django up, before test modules come, only where settings are read
+# WhiteNoise warns where there is none, and a warning fails a test.
+(SESSION_FOLDER / "home" / "static").mkdir(parents=True)
+# Read now: pytest-django sets Django up before test modules come, but only where settings have been read.
+assert settings.SANDBOX
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
