@@ -132,8 +132,8 @@ def candidates(now: datetime) -> list[Candidate]:
             rank=reputation.lower_bound(
                 verified=w.contributor.verified, rejected=w.contributor.rejected, reputation=w.contributor.reputation
             ),
-            exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed[w.pk],
-            free_slots=w.machine.slots - taken[w.machine.pk],
+            exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed.get(w.pk, 0),
+            free_slots=w.machine.slots - taken.get(w.machine.pk, 0),
             busy=w.pk in exposed,
             online=w.is_online(now, policy.silent_after_seconds),
             standby=w.standby,
