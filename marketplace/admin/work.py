@@ -84,7 +84,10 @@ class JobAdmin(OperatorAdmin):
     def cancel(self, request: HttpRequest, queryset: Any) -> None:
         actor = request.user.get_username()
         self.each(
-            request, queryset, lambda job: jobs.cancel(job_id=job.pk, user=request.user, actor=actor), "job(s) cancelled"
+            request,
+            queryset,
+            lambda job: jobs.cancel(job_id=job.pk, user=request.user, actor=actor),
+            "job(s) cancelled",
         )
 
 

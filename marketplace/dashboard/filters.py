@@ -87,14 +87,9 @@ def size(count: int | None) -> str:
     """Bytes in the unit that fits: 25769803776 → "24.0 GiB"."""
     if not count:
         return "unknown"
-    amount = float(count)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            break
-        amount /= 1024
-    else:
-        unit = "TiB"
-    return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
+    power = min((count.bit_length() - 1) // 10, 4)
+    unit = ("bytes", "KiB", "MiB", "GiB", "TiB")[power]
+    return f"{count:,} bytes" if power == 0 else f"{count / 1024**power:,.1f} {unit}"
 
 
 @register.filter

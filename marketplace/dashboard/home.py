@@ -8,16 +8,18 @@ from django.db.models import Exists, OuterRef, Prefetch
 from marketplace.actions import network
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.pages import TOPICS, Fragment, Page
-from marketplace.domain.lifecycle import LIVE
+from marketplace.domain.lifecycle import AssignmentState
 from marketplace.models import Assignment, Network, Worker, database_now
 
 SHOWN = 50  # rows of a list; the API has the rest
-LIVE_ASSIGNMENTS = Assignment.objects.filter(state__in=[state.value for state in LIVE])
+# A worker whose answer is being checked is free again.
+IN_HAND = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
 
 
 def home_page(viewer: Viewer) -> Page:
     return Page(
         f"home {viewer.key}",
+        "/live/home/",
         (
             Fragment("cards", TOPICS, cards),
             Fragment("coordination", frozenset({"network"}), coordination),
@@ -39,7 +41,7 @@ def coordination() -> dict[str, Any]:
 def workers() -> dict[str, Any]:
     """Active workers, most jobs first."""
     found = Worker.objects.filter(is_active=True).select_related("contributor", "host")
-    busy = Exists(LIVE_ASSIGNMENTS.filter(worker=OuterRef("pk")))
+    busy = Exists(Assignment.objects.filter(worker=OuterRef("pk"), state__in=IN_HAND))
     listed = list(found.annotate(busy=busy).order_by("-jobs_completed", "name")[: SHOWN + 1])
     now = database_now()
     for worker in listed:
@@ -48,8 +50,8 @@ def workers() -> dict[str, Any]:
 
 
 def jobs(viewer: Viewer) -> dict[str, Any]:
-    live = Prefetch("assignments", LIVE_ASSIGNMENTS, to_attr="live_assignments")
-    listed = list(viewer.jobs().select_related("client", "worker").prefetch_related(live)[: SHOWN + 1])
+    in_hand = Prefetch("assignments", Assignment.objects.filter(state__in=IN_HAND), to_attr="in_hand")
+    listed = list(viewer.jobs().select_related("client", "worker").prefetch_related(in_hand)[: SHOWN + 1])
     return {"jobs": listed[:SHOWN], "more_jobs": len(listed) > SHOWN}
 
 

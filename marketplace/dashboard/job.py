@@ -17,7 +17,11 @@ SHOWN_NUMBERS = 120  # an array above this many is left to the download
 
 
 def job_page(viewer: Viewer, job_id: UUID) -> Page:
-    return Page(f"job {job_id} {viewer.key}", (Fragment("job", frozenset({"jobs"}), lambda: job(viewer, job_id)),))
+    return Page(
+        f"job {job_id} {viewer.key}",
+        f"/live/jobs/{job_id}/",
+        (Fragment("job", frozenset({"jobs"}), lambda: job(viewer, job_id)),),
+    )
 
 
 def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:

@@ -27,9 +27,10 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Page:
-    """`key` names what is shown: two sockets of one key are sent the same."""
+    """`key` names what is shown: two sockets of one key are sent the same. `socket` is where they connect."""
 
     key: str
+    socket: str
     fragments: tuple[Fragment, ...]
 
     def context(self) -> dict[str, Any]:

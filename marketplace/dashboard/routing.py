@@ -1,21 +1,18 @@
-"""The WebSocket side of the pages, for `computenet.asgi` to mount."""
+"""The WebSocket side of the pages, for `computenet.asgi` to mount behind its check of Host and Origin."""
 
 from channels.auth import AuthMiddlewareStack
 from channels.routing import URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 from django.urls import path, re_path
 
 from marketplace.dashboard import consumers
 
-websocket = AllowedHostsOriginValidator(
-    AuthMiddlewareStack(
-        URLRouter(
-            [
-                path("live/home/", consumers.HomeConsumer.as_asgi()),
-                path("live/jobs/<uuid:job_id>/", consumers.JobConsumer.as_asgi()),
-                path("live/workers/<str:name>/", consumers.WorkerConsumer.as_asgi()),
-                re_path("", consumers.Nowhere.as_asgi()),
-            ]
-        )
+websocket = AuthMiddlewareStack(
+    URLRouter(
+        [
+            path("live/home/", consumers.HomeConsumer.as_asgi()),
+            path("live/jobs/<uuid:job_id>/", consumers.JobConsumer.as_asgi()),
+            path("live/workers/<str:name>/", consumers.WorkerConsumer.as_asgi()),
+            re_path("", consumers.Nowhere.as_asgi()),
+        ]
     )
 )

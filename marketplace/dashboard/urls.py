@@ -8,7 +8,11 @@ from marketplace.dashboard import views, writes
 
 urlpatterns = [
     # Not the admin's log-in: that one is for operators alone.
-    path("login/", LoginView.as_view(template_name="dashboard/login.html", redirect_authenticated_user=True), name="login"),
+    path(
+        "login/",
+        LoginView.as_view(template_name="dashboard/login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
     path("dashboard", RedirectView.as_view(pattern_name="home")),
     path("dashboard/", views.home, name="home"),

@@ -17,30 +17,30 @@ from marketplace.dashboard.worker import worker_page
 
 
 def answer(
-    request: HttpRequest, viewer: Viewer, shown: Page, template: str, live: str, context: dict[str, Any], status: int = 200
+    request: HttpRequest, viewer: Viewer, shown: Page, template: str, *, status: int = 200, **context: Any
 ) -> HttpResponse:
     """The whole page, or (to htmx, which polls where there is no socket) its fragments alone."""
     if getattr(request, "htmx", False):
         return HttpResponse("".join(shown.render().values()))
-    context = {"viewer": viewer, "live": live, "here": request.path, **shown.context(), **context}
-    return render(request, template, context, status=status)
+    frame = {"viewer": viewer, "live": shown.socket, "here": request.path, "fragments_url": request.path}
+    return render(request, template, {**frame, **shown.context(), **context}, status=status)
 
 
 def show_home(
     request: HttpRequest, viewer: Viewer, *, refused: forms.Form | None = None, status: int = 200
 ) -> HttpResponse:
     """The first page; `refused` is a form that was sent and takes the place of its empty like."""
-    empty: dict[str, forms.Form] = {
+    context: dict[str, Any] = {
         "job_form": JobForm(viewer=viewer),
         "client_form": ClientForm(),
         "worker_form": WorkerForm(),
+        "open_form": "job_form",
+        "fragments_url": reverse("home"),  # after a refusal the page's own address is the form's
     }
-    context: dict[str, Any] = {**empty, "open_form": "job_form"}
     if refused is not None:
         context["open_form"] = f"{refused.prefix}_form"
         context[context["open_form"]] = refused
-    context["fragments_url"] = reverse("home")
-    return answer(request, viewer, home_page(viewer), "dashboard/home.html", "/live/home/", context, status)
+    return answer(request, viewer, home_page(viewer), "dashboard/home.html", status=status, **context)
 
 
 @page
@@ -50,11 +50,9 @@ def home(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @page
 def job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
-    context = {"fragments_url": request.path}
-    return answer(request, viewer, job_page(viewer, job_id), "dashboard/job.html", f"/live/jobs/{job_id}/", context)
+    return answer(request, viewer, job_page(viewer, job_id), "dashboard/job.html")
 
 
 @page
 def worker(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
-    context = {"fragments_url": request.path}
-    return answer(request, viewer, worker_page(viewer, name), "dashboard/worker.html", f"/live/workers/{name}/", context)
+    return answer(request, viewer, worker_page(viewer, name), "dashboard/worker.html")

@@ -5,9 +5,8 @@ from typing import Any
 from django.http import Http404
 
 from marketplace.dashboard.access import Viewer
-from marketplace.dashboard.home import worker_state
+from marketplace.dashboard.home import IN_HAND, worker_state
 from marketplace.dashboard.pages import Fragment, Page
-from marketplace.domain.lifecycle import LIVE
 from marketplace.models import Worker, database_now
 
 SHOWN = 25
@@ -16,6 +15,7 @@ SHOWN = 25
 def worker_page(viewer: Viewer, name: str) -> Page:
     return Page(
         f"worker {name} {viewer.key}",
+        f"/live/workers/{name}/",
         (Fragment("worker", frozenset({"workers", "jobs"}), lambda: worker(viewer, name)),),
     )
 
@@ -34,7 +34,7 @@ def worker(viewer: Viewer, name: str) -> dict[str, Any]:
     attempts = found.assignments.select_related("job__client").order_by("-created_at")
     if not owned:
         attempts = attempts.filter(job__client__user_id=viewer.user_id)
-    busy = found.assignments.filter(state__in=[state.value for state in LIVE]).exists()
+    busy = found.assignments.filter(state__in=IN_HAND).exists()
     shown = list(attempts[:SHOWN])
     for attempt in shown:  # an owner reads of every attempt, but a job's page is its client's
         attempt.job_is_visible = viewer.sees_all or attempt.job.client.user_id == viewer.user_id

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
@@ -126,5 +125,5 @@ def control(request: HttpRequest, viewer: Viewer, verb: str) -> HttpResponse:
         coordination.set_active(active=verb == "start", actor=actor)
         messages.success(request, f"Auto-coordination is {'on' if verb == 'start' else 'off'}.")
     else:
-        raise PermissionDenied("There is no such control.")
+        raise Http404("There is no such control.")
     return redirect("home")

@@ -1,0 +1,123 @@
+"""Who plays in the dashboard's tests, and jobs in every state, each brought there by the actions themselves.
+
+Alice owns her clients and workers, Bob has some of his own, Olga operates.
+"""
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from marketplace.actions import assignments, clients, coordination, endings, jobs, settlement, workers
+from marketplace.models import Assignment, Client, Job, Worker, database_now
+from marketplace.verification.check import load
+from workers.catalog import MODELS
+from workers.catalog.backend import NUMPY
+from workers.catalog.base import no_progress
+
+STATES = ("pending", "assigned", "computing", "completed", "verified", "failed", "cancelled")
+WORDS = {"completed": "being checked"}
+
+
+def a_user(name: str, **kwargs: Any) -> User:
+    return User.objects.create_user(name, password="correct horse battery", **kwargs)
+
+
+def alice() -> User:
+    return a_user("alice")
+
+
+def bob() -> User:
+    return a_user("bob")
+
+
+def olga() -> User:
+    return a_user("olga", is_staff=True, is_superuser=True)
+
+
+def a_client(address: str = "alice", user: User | None = None, balance: float = 1000) -> Client:
+    return clients.register_client(address=address, initial_balance=balance, user=user)
+
+
+def a_worker(name: str = "worker_1", user: User | None = None, **columns: Any) -> Worker:
+    """A worker whose machine is enrolled and has just been heard."""
+    worker = workers.register_worker(
+        name=name, gpu_type="RTX 4090", compute_capacity=82.6, stake_amount=150, user=user
+    ).worker
+    now = database_now()
+    fields = {"enrolled_at": now, "last_heartbeat_at": now, "host": None, "queue": f"gpu.rtx-4090.{worker.pk}"}
+    Worker.objects.filter(pk=worker.pk).update(**{**fields, **columns})
+    worker.refresh_from_db()
+    return worker
+
+
+def a_job(client: Client, state: str = "pending", model_type: str = "linear_regression", **params: Any) -> Job:
+    """A job in `state`. From "assigned" on it takes a worker that is free; there must be one."""
+    submission = jobs.Submission(client_address=client.address, model_type=model_type, reward=50, params=params)
+    job = jobs.submit(submission=submission, user=client.user)
+    if state == "cancelled":
+        return jobs.cancel(job_id=job.pk, user=client.user, actor=client.address)
+    if state == "failed":
+        with transaction.atomic():
+            endings.fail_past_deadline(job)
+    elif state != "pending":
+        assert coordination.trigger(actor="tests") == 1
+        bring_to(job, state)
+    job.refresh_from_db()
+    assert job.state == state
+    return job
+
+
+def bring_to(job: Job, state: str) -> None:
+    assignment = Assignment.objects.select_related("worker", "job__dataset").get(job=job)
+    if state == "assigned":
+        return
+    assignments.start(machine=assignment.worker, assignment_id=assignment.pk)
+    if state == "computing":
+        return
+    answer_it(assignment, right_answer(job))
+    if state == "verified":
+        settlement.verify(assignment_id=str(assignment.pk))
+
+
+def right_answer(job: Job) -> dict[str, np.ndarray]:
+    job = Job.objects.select_related("dataset").get(pk=job.pk)
+    X, y = load(settlement._task(job))
+    return MODELS[job.model_type].fit(X, y, job.params, job.seed, backend=NUMPY, progress=no_progress)
+
+
+def answer_it(assignment: Assignment, answer: dict[str, np.ndarray]) -> None:
+    file = io.BytesIO()
+    np.savez(file, **answer)
+    assignments.submit_result(
+        machine=assignment.worker,
+        assignment_id=assignment.pk,
+        fence=assignment.fence,
+        digest=hashlib.sha256(file.getvalue()).hexdigest(),
+        seconds=0.25,
+        body=file.getvalue(),
+    )
+
+
+def a_rejected_job(client: Client) -> Job:
+    """A job whose first answer was wrong: its worker is slashed, and it waits for another."""
+    job = a_job(client, "computing")
+    assignment = Assignment.objects.select_related("worker", "job__dataset").get(job=job)
+    answer_it(assignment, {name: array + 1.0 for name, array in right_answer(job).items()})
+    settlement.verify(assignment_id=str(assignment.pk))
+    job.refresh_from_db()
+    assert job.state == "pending"
+    return job
+
+
+def jobs_in_every_state(client: Client) -> dict[str, Job]:
+    """One of each, the pending one last: a cycle for another would take it along."""
+    made = {}
+    for state in STATES[1:]:
+        if state in ("assigned", "computing", "completed", "verified"):
+            a_worker(f"worker_{state}")
+        made[state] = a_job(client, state)
+    return made | {"pending": a_job(client)}
