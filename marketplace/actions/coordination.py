@@ -5,10 +5,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, Exists, F, OuterRef, Value, When
+from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
 from marketplace.actions import expiry
@@ -188,7 +189,7 @@ def _write_picks(picks: list[Pick], now: datetime) -> None:
     policy = settings.POLICY
     workers = Worker.objects.select_related("host").in_bulk([pick.worker for pick in picks])
     by_id = {str(pk): worker for pk, worker in workers.items()}
-    chosen = Case(*(When(pk=pick.job, then=Value(pick.worker)) for pick in picks))
+    chosen = Case(*(When(pk=pick.job, then=Value(UUID(pick.worker), output_field=UUIDField())) for pick in picks))
     moved = Job.objects.filter(pk__in=[pick.job for pick in picks], state=JobState.PENDING.value).update(
         state=JobState.ASSIGNED.value, attempt=F("attempt") + 1, worker=chosen, reason=""
     )

@@ -1,0 +1,125 @@
+"""Small makers of what a test needs, through the real actions. Alice and Bob are clients; workers are named by GPU."""
+
+import hashlib
+import secrets
+from typing import Any
+
+import numpy as np
+
+from marketplace import storage
+from marketplace.actions import assignments, clients, coordination, heartbeats, jobs, settlement, workers
+from marketplace.actions.submissions import Submission
+from marketplace.models import Assignment, Client, Job, Worker
+from marketplace.tables.arrays import save_archive
+from marketplace.verification.check import Task, load
+from workers.catalog import MODELS
+from workers.catalog.backend import find_backend
+from workers.catalog.base import no_progress
+from workers.protocol import PROTOCOL_VERSION
+
+
+def make_client(address: str = "alice", balance: float = 1000) -> Client:
+    return clients.register_client(address=address, initial_balance=balance, user=None)
+
+
+def make_worker(
+    name: str = "rtx4090", gpu_type: str = "RTX 4090", capacity: float = 82.6, stake: float = 150, slots: int = 1
+) -> Worker:
+    """A worker whose machine is enrolled and has just been heard."""
+    made = workers.register_worker(
+        name=name, gpu_type=gpu_type, compute_capacity=capacity, stake_amount=stake, user=None
+    )
+    enrol(made.enrolment_key, gpu_type, slots)
+    return Worker.objects.select_related("contributor__wallet", "stake").get(pk=made.worker.pk)
+
+
+def enrol(key: str, gpu_type: str = "RTX 4090", slots: int = 1) -> dict[str, Any]:
+    device = {"gpu_type": gpu_type, "name": gpu_type, "memory_bytes": 24 * 2**30, "backend": "numpy", "simulated": True}
+    catalog = {name: model.version for name, model in MODELS.items()}
+    return workers.enrol(
+        request={
+            "enrolment_key": key,
+            "protocol": PROTOCOL_VERSION,
+            "catalog": catalog,
+            "device": device,
+            "slots": slots,
+            "hostname": "test",
+        }
+    )
+
+
+def make_job(client: str = "alice", model_type: str = "linear_regression", reward: float = 50, **more: Any) -> Job:
+    submission = Submission(client_address=client, model_type=model_type, reward=reward, **more)
+    return jobs.submit(submission=submission, user=None)
+
+
+def assign(job: Job) -> Assignment:
+    """Run the coordinator's assigning, and answer the job's live assignment."""
+    coordination.assign_pending()
+    return Assignment.objects.select_related("worker__host", "job__dataset").get(job=job, state="dispatched")
+
+
+def start(assignment: Assignment) -> None:
+    assignments.start(machine=assignment.worker.machine, assignment_id=assignment.pk)
+
+
+def right_answer(job: Job) -> dict[str, np.ndarray]:
+    """What an honest worker computes."""
+    matrix = storage.path("matrices", job.dataset.matrix_sha256)
+    X, y = load(Task(job.model_type, job.params, job.seed, matrix, job.features, job.target))
+    model = MODELS[job.model_type]
+    return model.fit(X, y, job.params, job.seed, backend=find_backend("numpy"), progress=no_progress)
+
+
+def submit_answer(assignment: Assignment, answer: dict[str, np.ndarray], fence: int | None = None) -> None:
+    with storage.temporary() as file:
+        save_archive(file, answer)
+        file.seek(0)
+        body = file.read()
+    assignments.submit_result(
+        machine=assignment.worker.machine,
+        assignment_id=assignment.pk,
+        fence=assignment.fence if fence is None else fence,
+        digest=hashlib.sha256(body).hexdigest(),
+        seconds=0.01,
+        body=body,
+    )
+
+
+def verify(assignment: Assignment) -> str:
+    return settlement.verify(assignment_id=str(assignment.pk))
+
+
+def run_to_end(job: Job) -> Job:
+    """The whole life of a job with honest workers: assigned, started, answered, checked."""
+    assignment = assign(job)
+    start(assignment)
+    submit_answer(assignment, right_answer(job))
+    verify(assignment)
+    job.refresh_from_db()
+    return job
+
+
+def wrong_answer(job: Job) -> dict[str, np.ndarray]:
+    """The right shapes with the wrong numbers."""
+    return {
+        name: array + 1 if array.dtype.kind == "f" else array for name, array in right_answer(job).items()
+    }
+
+
+def beat(worker: Worker, *named: Assignment) -> dict[str, Any]:
+    """A heartbeat of the worker's machine that names some assignments."""
+    worker.refresh_from_db()
+    beats = [{"assignment": str(a.pk), "fence": a.fence, "progress": 0.5, "note": "half way"} for a in named]
+    return heartbeats.heartbeat(
+        machine=worker,
+        request={"assignments": beats, "load": 0.5, "memory_free_bytes": None, "temperature_celsius": None},
+    )
+
+
+def rows(n: int = 60, d: int = 4, seed: int = 0) -> list[list[float]]:
+    return np.random.default_rng(seed).normal(size=(n, d)).round(6).tolist()
+
+
+def random_name() -> str:
+    return f"n{secrets.token_hex(6)}"
