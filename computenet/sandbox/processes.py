@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 EXEC_CHILD = Path(__file__).with_name("exec_child.py")
-WORTH_SHOWING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|\bINFO marketplace\b|^\w[\w.]*(Error|Exception)\b")
+WORTH_SHOWING = re.compile(r"(?<!%)\b(WARNING|ERROR|CRITICAL)\b|\bINFO marketplace\b")  # %: a banner names its level
 LOG_LIMIT_BYTES = 20 * 1024**2
 
 Show = Callable[[str, str], None]  # (name of the process, line)
@@ -26,6 +26,7 @@ class Child:
     process: subprocess.Popen[str]
     log: Path
     ready_when: re.Pattern[str] | None
+    quiet: bool
     ready: threading.Event = field(default_factory=threading.Event)
     reader: threading.Thread | None = None
 
@@ -49,6 +50,7 @@ class ProcessGroup:
     show: Show
     verbose: bool = False
     children: list[Child] = field(default_factory=list)
+    _ending: bool = False  # what processes say when others are gone is news to nobody
 
     def start(
         self,
@@ -58,8 +60,9 @@ class ProcessGroup:
         *,
         folder: Path,
         ready_when: str | None = None,
+        quiet: bool = False,
     ) -> Child:
-        """Start `command` and go on; its output goes to ``<logs>/<name>.log``."""
+        """Start `command` and go on; its output goes to ``<logs>/<name>.log``, if `quiet` there alone."""
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(EXEC_CHILD), str(os.getpid()), *command],
@@ -73,7 +76,8 @@ class ProcessGroup:
             # Ctrl-C goes to the whole foreground group; out of it, children are ended by us, in order.
             start_new_session=True,
         )
-        child = Child(name, process, self.logs / f"{name}.log", re.compile(ready_when) if ready_when else None)
+        pattern = re.compile(ready_when) if ready_when else None
+        child = Child(name, process, self.logs / f"{name}.log", pattern, quiet)
         child.reader = threading.Thread(target=self._copy, args=(child,), name=f"log-{name}", daemon=True)
         child.reader.start()
         self.children.append(child)
@@ -92,7 +96,7 @@ class ProcessGroup:
                 file.write(line)
                 if child.ready_when and child.ready_when.search(line):
                     child.ready.set()
-                if self.verbose or WORTH_SHOWING.search(line):
+                if not self._ending and (self.verbose or (not child.quiet and WORTH_SHOWING.search(line))):
                     self.show(child.name, line.rstrip())
         finally:
             file.close()
@@ -106,6 +110,7 @@ class ProcessGroup:
 
         Who does not go within the grace is killed.
         """
+        self._ending = True
         for some in (self.children[1:], self.children[:1]):
             for child in some:
                 if child.process.poll() is None:

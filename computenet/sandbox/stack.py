@@ -66,7 +66,8 @@ class Stack:
             SandboxError: a process ended by itself, or was not ready in time.
         """
         if self._redis:
-            self._start("redis", self._redis.command(), {"PATH": os.environ.get("PATH", os.defpath)})
+            path = {"PATH": os.environ.get("PATH", os.defpath)}
+            self.processes.start("redis", self._redis.command(), path, folder=ROOT, quiet=True)
             self._redis.wait_until_up()
         self._environment = {
             **os.environ,

@@ -62,7 +62,11 @@ def relative_difference(ours: NDArray[np.float64], theirs: NDArray[np.float64]) 
 
 
 def agreement(what: str, ours: float, theirs: float, difference: float) -> Line:
-    return Line(what, f"{ours:,.6g}", f"{theirs:,.6g}", f"differ by {difference:.0e}", difference <= RELATIVE_TOLERANCE)
+    return Line(what, f"{ours:,.6g}", f"{theirs:,.6g}", in_words(difference), difference <= RELATIVE_TOLERANCE)
+
+
+def in_words(difference: float) -> str:
+    return f"differ by {difference:.0e} of it" if difference else "the same to the last bit"
 
 
 class Diabetes:
@@ -162,6 +166,6 @@ class Digits:
             for i in range(2)
         ]  # fmt: skip
         shape = f"{self.components} × {self.X.shape[1]}"
-        line = Line("components, up to sign", shape, shape, f"differ by {difference:.0e}",
+        line = Line("components, up to sign", shape, shape, in_words(difference),
                     difference <= RELATIVE_TOLERANCE)  # fmt: skip
         return [*lines, line]

@@ -126,7 +126,7 @@ class Screen:
             f"  computed by [bold]{escape(answer['worker'])}[/] ({escape(result['gpu_type'])}, simulated),"
             f" which earned {tokens(answer['reward'])} tokens"
         )
-        table = _table("", "what", ">the network", ">scikit-learn", "so they")
+        table = _table("", "what", ">the network", ">scikit-learn", "")
         for line in lines:
             table.add_row(GOOD if line.ok else BAD, line.what, line.network, line.scikit_learn, line.verdict)
         self.console.print(table)

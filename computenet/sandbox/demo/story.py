@@ -183,10 +183,12 @@ def _money(
     ]
     screen.balances(rows)
     broken = [f"{who} has {has:g} tokens and should have {due:g}." for who, _, _, due, has in rows if has != due]
-    held = network.stats()["contract_state"]["contract_balance"]
-    stakes = sum(worker.stake for worker in WORKERS)
-    if held != stakes:
-        broken.append(f"The network holds {held:g} tokens and should hold the stakes, {stakes:g}.")
+    escrow = network.stats()["contract_state"]["contract_balance"]
+    if escrow != 0:
+        broken.append(f"{escrow:g} tokens are still in escrow, and every job has ended.")
+    for worker in WORKERS:
+        if (stake := network.worker(worker.worker_id)["stake"]) != worker.stake:
+            broken.append(f"{worker.worker_id} has {stake:g} tokens at stake and should have {worker.stake:g}.")
     with screen.step("Replaying the whole ledger (manage.py audit_ledger)"):
         audit = stack.manage("audit_ledger")
     lines = audit.stdout.strip().splitlines() or [audit.stderr.strip()[-500:] or "(no output)"]
