@@ -1,8 +1,11 @@
 """The threads beside the pool: the heartbeat, and the outbox. They run through outages of the broker."""
 
 import logging
+import os
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
@@ -66,7 +69,8 @@ class Heartbeat(threading.Thread):
         """
         board, spool = self.host.board, self.host.spool
         # The board first: what moves from there to the spool meanwhile is seen twice rather than not at all.
-        in_hand = {beat["assignment"]: beat for beat in board.beats(_is_alive)}
+        report_lost(self.host, _is_alive)
+        in_hand = {beat["assignment"]: beat for beat in board.beats()}
         in_hand |= {beat["assignment"]: beat for beat in spool.beats()}
         load, memory_free_bytes, temperature_celsius = self.gauge.read()
         request = HeartbeatRequest(
@@ -77,8 +81,8 @@ class Heartbeat(threading.Thread):
         )
         reply = self.host.client.json("POST", "/worker/heartbeat", request, seconds=ANSWER_SECONDS)
         for assignment in in_hand.keys() & set(reply.get("cancel") or ()):
-            log.info("Assignment %s is dead and is stopped.", assignment)
-            board.cancel(assignment)
+            if board.cancel(assignment):
+                log.info("Assignment %s is dead and is stopped.", assignment)
             spool.drop(assignment)
         drain = reply.get("drain") is True
         if drain != board.draining:
@@ -90,6 +94,17 @@ class Heartbeat(threading.Thread):
         if trouble != self._trouble:
             log.error("%s", trouble)
         self._trouble = trouble
+
+
+def report_lost(host: Host, alive: Callable[[int], bool]) -> None:
+    """Say of assignments whose process was killed that they failed, so that others get them at once.
+
+    One whose answer is in the spool already is none of them.
+    """
+    for assignment, fence in host.board.lost(alive):
+        if not host.spool.holds(assignment):
+            log.error("Assignment %s was lost: the process that computed it was killed.", assignment)
+            host.spool.put_failure(assignment, fence, "worker", "The worker's process was killed while it computed.")
 
 
 class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -127,9 +142,18 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
             heartbeat.close()
 
 
-def _is_alive(request: str) -> bool:
-    """Does Celery still wait for the task `request`? It does not once a child process was killed."""
-    return request in state.requests
+def _is_alive(process: int) -> bool:
+    """Does this process, or a child of its pool, still run?"""
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+        # A killed child keeps its id until its parent notices, which takes Celery up to five seconds.
+        return ") Z " not in Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    except (ProcessLookupError, PermissionError):  # the second: the id went to somebody else's process
+        return False
+    except OSError:  # a system without /proc
+        return True
 
 
 def _pause(seconds: object, otherwise: float = 2.0) -> float:

@@ -15,7 +15,7 @@ from celery.signals import celeryd_init
 from click import Option
 from kombu import Exchange, Queue
 
-from workers.agent import Agent
+from workers.agent import Agent, report_lost
 from workers.compute import backends
 from workers.device import choose_visible_gpu, find_device
 from workers.enrolment import EnrolmentError, broker_problem, broker_url, enrol, say
@@ -140,7 +140,8 @@ def _enrolled(conf: Any, options: dict[str, Any]) -> tuple[Credentials, Settings
         )
     credentials = enrol(settings, home, device, options["concurrency"])
     host = this_host()
-    host.board.clear()
     host.spool.clean()
+    report_lost(host, lambda process: False)  # whatever an earlier process had in hand
+    host.board.clear()
     host.cache.clean()
     return credentials, settings

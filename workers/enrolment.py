@@ -92,8 +92,8 @@ def _ask(settings: Settings, request: EnrolRequest, pause: Callable[[float], Non
 def _refusal(url: str, refusal: Refused) -> str:
     if refusal.status == 403:
         return f"The coordinator refuses the enrolment key: {refusal.sentence}"
-    if refusal.status == 426:
-        return f"This package is too old for the coordinator at {url}, upgrade it: {refusal.sentence}"
+    if refusal.status in (409, 426):
+        return f"This package does not fit the coordinator at {url}: {refusal.sentence}"
     if refusal.status == 400:
         return f"The coordinator at {url} refuses this host: {refusal.sentence}"
     return f"No coordinator enrols workers at {url} ({refusal.sentence.rstrip('.')}); check COMPUTENET_URL."

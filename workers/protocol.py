@@ -5,7 +5,10 @@ Both sides import this file and nothing else of each other. All bodies are JSON,
 ``Authorization: Worker <worker uuid>.<secret>``, except enrolment, whose body carries the enrolment key.
 
 =====================================  ==================================================================
-``POST /worker/enrol``                 `EnrolRequest` → `EnrolReply`; 403 for a key that is unknown or used
+``POST /worker/enrol``                 `EnrolRequest` → `EnrolReply`; 403 for a key that is unknown or used,
+                                       409 for another protocol. A host that restarts asks with its secret
+                                       and an empty key, to say what it is now and learn where Redis is; where
+                                       that is refused it goes on with the reply that it kept
 ``POST /worker/heartbeat``             `HeartbeatRequest` → `HeartbeatReply`; renews the leases it names
 ``POST /assignment/<id>/start``        ``{}`` → `Specification`; 409 when started already or no longer live
 ``GET /dataset/<sha256>``              the matrix as ``.npy``, with Range; 404 unless a live assignment reads it

@@ -4,12 +4,14 @@ The computing side writes ``<assignment>.json`` and looks for ``<assignment>.can
 and writes the second. The files work alike for the pools threads, solo and prefork, forked or spawned.
 """
 
+import contextlib
 import json
 import os
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from workers.catalog.base import Cancelled
 from workers.protocol import Beat
@@ -31,10 +33,10 @@ def usable_id(assignment: object) -> bool:
 class InHand:
     """One assignment being computed: the `Progress` callback of its fit."""
 
-    def __init__(self, board: "Board", assignment: str, fence: int, request: str, seconds: float) -> None:
+    def __init__(self, board: "Board", assignment: str, fence: int, seconds: float) -> None:
         self._file = board.folder / f"{assignment}.json"
         self._cancel = board.folder / f"{assignment}.cancel"
-        self._assignment, self._fence, self._request = assignment, fence, request
+        self._assignment, self._fence = assignment, fence
         self._ends_at = time.monotonic() + seconds
         self._updated_at = 0.0
         self._write(0.0, "starting")
@@ -68,7 +70,7 @@ class InHand:
             "fence": self._fence,
             "progress": progress,
             "note": note,
-            "request": self._request,
+            "process": os.getpid(),
             "ends_at": self._ends_at,
         }
         temporary = self._file.with_suffix(".tmp")
@@ -84,20 +86,22 @@ class Board:
         self._drain = folder / "drain"
 
     def clear(self) -> None:
-        """Forget what an earlier process left: nobody computes it any more."""
+        """Forget all that an earlier process left."""
         for file in self.folder.iterdir():
             file.unlink(missing_ok=True)
 
-    def take(self, assignment: str, fence: int, request: str, seconds: float) -> InHand:
-        return InHand(self, assignment, fence, request, seconds)
+    def take(self, assignment: str, fence: int, seconds: float) -> InHand:
+        return InHand(self, assignment, fence, seconds)
 
     def holds(self, assignment: str) -> bool:
         return (self.folder / f"{assignment}.json").exists()
 
-    def cancel(self, assignment: str) -> None:
-        """Stop computing `assignment`, if it is in hand, at its next report of progress."""
-        if self.holds(assignment):
+    def cancel(self, assignment: str) -> bool:
+        """Stop computing `assignment` at its next report of progress; False where it is not in hand."""
+        in_hand = self.holds(assignment)
+        if in_hand:
             (self.folder / f"{assignment}.cancel").touch()
+        return in_hand
 
     @property
     def draining(self) -> bool:
@@ -110,27 +114,28 @@ class Board:
         else:
             self._drain.unlink(missing_ok=True)
 
-    def beats(self, alive: Callable[[str], bool]) -> list[Beat]:
-        """What a heartbeat says of everything in hand.
+    def beats(self) -> list[Beat]:
+        """What a heartbeat says of everything in hand, but for what is long past its time: its lease shall lapse."""
+        return [
+            Beat(assignment=entry["assignment"], fence=entry["fence"], progress=entry["progress"], note=entry["note"])
+            for entry in self._entries()
+            if time.monotonic() <= entry["ends_at"] + GRACE_SECONDS
+        ]
 
-        Left out is what must not be kept alive: an assignment long past its time, and one whose Celery request is
-        no longer `alive` because the process that computed it was killed.
+    def lost(self, alive: Callable[[int], bool]) -> list[tuple[str, int]]:
+        """Forget what nobody computes any more, and name it: assignments and fences.
+
+        `alive` says of a process's id whether it still runs. (Celery does not know: of two messages for one
+        assignment, both have one id, and the end of the second reads like the end of both.)
         """
-        beats: list[Beat] = []
+        lost = [entry for entry in self._entries() if not alive(entry["process"])]
+        for entry in lost:
+            (self.folder / f"{entry['assignment']}.json").unlink(missing_ok=True)
+        return [(entry["assignment"], entry["fence"]) for entry in lost]
+
+    def _entries(self) -> list[dict[str, Any]]:
+        entries = []
         for file in self.folder.glob("*.json"):
-            try:
-                entry = json.loads(file.read_text(encoding="utf-8"))
-            except FileNotFoundError:  # ended while we looked
-                continue
-            if not alive(entry["request"]):
-                file.unlink(missing_ok=True)
-            elif time.monotonic() <= entry["ends_at"] + GRACE_SECONDS:
-                beats.append(
-                    Beat(
-                        assignment=entry["assignment"],
-                        fence=entry["fence"],
-                        progress=entry["progress"],
-                        note=entry["note"],
-                    )
-                )
-        return beats
+            with contextlib.suppress(FileNotFoundError):  # ended while we looked
+                entries.append(json.loads(file.read_text(encoding="utf-8")))
+        return entries

@@ -19,8 +19,8 @@ START_SECONDS = 8.0  # the coordinator gives an assignment elsewhere that does n
 WORKING_COPIES = 2  # of the data, that a fit may take beside the file itself
 
 
-@app.task(name=TASK_NAME, bind=True, ignore_result=True)  # type: ignore[untyped-decorator]
-def run_assignment(task: Any, assignment: object) -> None:
+@app.task(name=TASK_NAME, ignore_result=True)  # type: ignore[untyped-decorator]
+def run_assignment(assignment: object) -> None:
     """Compute `assignment`, unless it is dead, in hand or done already. Nothing is returned through Celery."""
     host = this_host()
     if not isinstance(assignment, str) or not usable_id(assignment):
@@ -40,7 +40,7 @@ def run_assignment(task: Any, assignment: object) -> None:
     except Unavailable as problem:
         log.warning("Assignment %s is left to others: %s", assignment, problem)
         return
-    _work(host, spec, str(task.request.id))
+    _work(host, spec)
 
 
 def _start(host: Host, assignment: str) -> Specification:
@@ -51,12 +51,12 @@ def _start(host: Host, assignment: str) -> Specification:
     return spec
 
 
-def _work(host: Host, spec: Specification, request: str) -> None:
+def _work(host: Host, spec: Specification) -> None:
     """Compute what `spec` asks for; whatever comes of it goes into the spool, or nowhere if nobody wants it."""
     assignment, fence = spec["assignment"], spec["fence"]
     hand: InHand | None = None
     try:
-        hand = host.board.take(assignment, fence, request, float(spec["limits"]["seconds"]))
+        hand = host.board.take(assignment, fence, float(spec["limits"]["seconds"]))
         _compute_into_spool(host, spec, hand)
     except OutOfTime:
         log.warning("Assignment %s took longer than its %s s.", assignment, spec["limits"]["seconds"])

@@ -59,6 +59,7 @@ class Coordinator:
         self.matrices: dict[str, bytes] = {}
         self.given: dict[str, Given] = {}
         self.drain = False
+        self.protocol = PROTOCOL_VERSION
         self.calls: list[tuple[str, str, str]] = []  # method, path, Range
         self.trouble: Callable[[str, str], int | None] = lambda method, path: None
         self.cut_dataset_after: int | None = None  # bytes of the next download before its connection breaks
@@ -127,8 +128,8 @@ class Coordinator:
 
     def enrol(self, body: dict[str, Any], worker: str | None) -> tuple[int, Any]:
         self.enrolments.append({**body, "as": worker})
-        if body["protocol"] < PROTOCOL_VERSION:
-            return 426, {"error": "This coordinator speaks protocol 1."}
+        if body["protocol"] != self.protocol:
+            return 409, {"error": "This network speaks protocol 1."}
         if worker is None:
             if body["enrolment_key"] not in self.keys:
                 return 403, {"error": "This enrolment key is unknown or was used."}
