@@ -181,12 +181,10 @@ def headers(answer: Answer) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {name: (array.dtype.name, array.shape) for name, array in answer.items()}
 
 
-def refused_unread(
-    model: CatalogModel, params: Params, rows: int, features: int, answer: Answer
-) -> Check | None:
+def refused_unread(model: CatalogModel, params: Params, X: Float, answer: Answer) -> Check | None:
     """Reject wrong names, shapes, dtypes, NaN and infinities, before anything is computed from the answer."""
     try:
-        model.refuse_misfit(params, rows, features, headers(answer))
+        model.refuse_misfit(params, X.shape[0], X.shape[1], headers(answer))
     except AnswerError as error:
         return Check("rejected", "shapes and dtypes", str(error), fault="worker")
     for name, array in answer.items():

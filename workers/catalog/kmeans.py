@@ -68,8 +68,8 @@ class KMeans(CatalogModel):
 
     def operations(self, params: Params, rows: int, features: int) -> float:
         sampled = kmeans_start.sample_size(rows, params["k"])
-        steps = min(params["max_iter"], 50)
-        return 2.0 * params["k"] * features * steps * (rows + params["n_init"] * sampled)
+        steps = min(int(params["max_iter"]), 50)
+        return 2.0 * int(params["k"]) * features * steps * (rows + int(params["n_init"]) * sampled)
 
     def answer_shapes(self, params: Params, rows: int, features: int) -> dict[str, ArraySpec]:
         k, starts, most = params["k"], params["n_init"], params["max_iter"]
@@ -124,7 +124,7 @@ class KMeans(CatalogModel):
     def check(
         self, X: Float, y: Float | None, params: Params, seed: int, answer: Answer, *, rng: np.random.Generator
     ) -> Check:
-        refused = refused_unread(self, params, *X.shape, answer)
+        refused = refused_unread(self, params, X, answer)
         if refused is not None:
             return refused
         with np.errstate(all="ignore"):

@@ -100,9 +100,7 @@ def check_pilots(job: Job, answer: Answer, rng: np.random.Generator) -> Float:
         raise Wrong("The numbers of steps are impossible.")
     if int(counts.sum()) != len(answer["pilot_changes"]):
         raise Wrong("The numbers of steps do not add up.")
-    steps = steps_of(
-        answer["pilot_changes"], answer["pilot_rows"], answer["pilot_labels"], len(job.points), job.k
-    )
+    steps = steps_of(answer["pilot_changes"], answer["pilot_rows"], answer["pilot_labels"], len(job.points), job.k)
     centred = job.points - job.shift
     squares = float(job.sample.weights @ (centred**2).sum(axis=1))
     inertias, finals = [], []

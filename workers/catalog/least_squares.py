@@ -118,7 +118,7 @@ def gradient(X: Float, y: Float, b: Float, at: Moments, alpha: float, backend: B
     g = (backend.to_numpy(raw) - alpha * b) / at.scale / len(X)
     # What is left of the mean (rounding) belongs to the intercept.
     drift = rest / len(X)
-    return Gradient(g, squares / len(X) - drift**2, at.y_mean - float(at.mean @ b) + drift)
+    return Gradient(g, squares / len(X) - drift * drift, at.y_mean - float(at.mean @ b) + drift)
 
 
 def fit(X: Float, y: Float, alpha: float, backend: Backend) -> tuple[Float, Float]:

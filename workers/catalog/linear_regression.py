@@ -69,7 +69,7 @@ class LinearRegression(CatalogModel):
         self, X: Float, y: Float | None, params: Params, seed: int, answer: Answer, *, rng: np.random.Generator
     ) -> Check:
         rows, features = X.shape
-        refused = refused_unread(self, params, rows, features, answer)
+        refused = refused_unread(self, params, X, answer)
         if refused is not None:
             return refused
         problem = Problem(X, _target(y), self.alpha(params))

@@ -72,7 +72,7 @@ class PCA(CatalogModel):
     def check(
         self, X: Float, y: Float | None, params: Params, seed: int, answer: Answer, *, rng: np.random.Generator
     ) -> Check:
-        refused = refused_unread(self, params, *X.shape, answer)
+        refused = refused_unread(self, params, X, answer)
         if refused is not None:
             return refused
         G = answer["gram"]
