@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from computenet.sandbox.embedded_redis import free_port
+from marketplace.models import Job
 from tests.sandbox.running import Sandbox, audit, descendants, processes, running, wait_until
 
 pytestmark = pytest.mark.processes
@@ -28,7 +29,8 @@ def verified(sandbox: Sandbox, job_id: str) -> bool:
     return sandbox.call("GET", f"/job/{job_id}/status")["status"] == "verified"
 
 
-def test_the_basic_flow_is_verified_and_paid_within_three_seconds_of_its_trigger(sandbox: Sandbox) -> None:
+def do_the_basic_flow(sandbox: Sandbox) -> None:
+    """The calls of the proof of concept's "Basic Flow Test", and what must come of them."""
     assert sandbox.call("POST", "/worker/register", WORKER)["balance"] == 100
     client = {"client_address": "test_client", "initial_balance": 1000}
     assert sandbox.call("POST", "/client/register", client)["balance"] == 1000
@@ -38,6 +40,17 @@ def test_the_basic_flow_is_verified_and_paid_within_three_seconds_of_its_trigger
     assert sandbox.call("GET", "/worker/test_worker/status")["balance"] == 150
     assert sandbox.call("GET", "/client/test_client/balance")["balance"] == 950
     assert sandbox.call("GET", "/network/stats")["performance"]["success_rate"] == 100
+
+
+def test_the_basic_flow_is_verified_and_paid_within_three_seconds_of_its_trigger(sandbox: Sandbox) -> None:
+    do_the_basic_flow(sandbox)
+
+
+def test_the_basic_flow_on_a_database_of_ones_own(committed_db: str, tmp_path: Path) -> None:
+    with running(tmp_path / "home", free_port(), {"DATABASE_URL": committed_db}) as sandbox:
+        do_the_basic_flow(sandbox)
+    assert not (tmp_path / "home" / "db.sqlite3").exists()
+    assert Job.objects.get().state == "verified"
 
 
 def test_a_request_with_a_foreign_host_is_refused(sandbox: Sandbox) -> None:
