@@ -1,0 +1,193 @@
+"""A hand at the SQL prompt: whatever it tries against the books, the database itself refuses."""
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+
+from marketplace.actions.audit import audit
+from marketplace.models import Account, Assignment, Event, Job, Transfer, Verdict, guards
+from tests import factories as make
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = {
+    # accounts
+    "give oneself money": "UPDATE marketplace_account SET balance = balance + 1000000 WHERE name = 'alice'",
+    "take another's money": "UPDATE marketplace_account SET balance = 0 WHERE name = 'rtx4090'",
+    "claim a transfer that was applied": "UPDATE marketplace_account SET balance = balance + 1000000000, "
+    "last_transfer = last_transfer + 1 WHERE name = 'alice'",
+    "apply the last transfer again": "UPDATE marketplace_account SET balance = balance - 50000000 "
+    "WHERE name = 'alice'",
+    "apply an older transfer again": "UPDATE marketplace_account SET balance = balance + 1000000000, last_transfer = "
+    "(SELECT min(id) FROM marketplace_transfer WHERE destination_id = marketplace_account.id) WHERE name = 'alice'",
+    "forget the last transfer": "UPDATE marketplace_account SET last_transfer = 0 WHERE name = 'alice'",
+    "make a wallet an issuance": "UPDATE marketplace_account SET kind = 'issuance' WHERE name = 'alice'",
+    "rename a wallet": "UPDATE marketplace_account SET name = 'mallory' WHERE name = 'alice'",
+    "renumber a wallet": "UPDATE marketplace_account SET id = 999999 WHERE name = 'alice'",
+    "open a full account": "INSERT INTO marketplace_account (kind, name, balance, last_transfer) "
+    "VALUES ('wallet', 'mallory', 1000000, 0)",
+    "open a second wallet of a name": "INSERT INTO marketplace_account (kind, name, balance, last_transfer) "
+    "VALUES ('wallet', 'alice', 0, 0)",
+    "open an account of no kind": "INSERT INTO marketplace_account (kind, name, balance, last_transfer) "
+    "VALUES ('purse', 'mallory', 0, 0)",
+    "delete an account": "DELETE FROM marketplace_account WHERE name = 'rtx4090'",
+    # transfers
+    "overdraw": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({alice}, {worker}, 999999000000, 'transfer', 'x')",
+    "move nothing": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({alice}, {worker}, 0, 'transfer', 'x')",
+    "move less than nothing": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, -5, 'transfer', 'x')",
+    "move to oneself": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({alice}, {alice}, 5, 'transfer', 'x')",
+    "move for no known reason": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, 5, 'gift', 'x')",
+    "mint out of a wallet": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, 5, 'mint', 'x')",
+    "slash a wallet": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({worker}, {alice}, 5, 'slash', 'x')",
+    "use a key twice": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({alice}, {worker}, 5, 'transfer', 'job:{verified}:capture')",
+    "pay a job a second time": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key, job_id) VALUES ({open_escrow}, {worker}, 5, 'capture', 'x', '{verified_id}')",
+    "empty an open job's escrow into the worker's wallet": "INSERT INTO marketplace_transfer (source_id, "
+    "destination_id, amount, code, idempotency_key, job_id) "
+    "VALUES ({open_escrow}, {worker}, 5, 'capture', 'x', '{open_id}')",
+    "refund an open job to somebody else": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, "
+    "code, idempotency_key, job_id) VALUES ({open_escrow}, {worker}, 5, 'void', 'x', '{open_id}')",
+    "hold a second time": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key, job_id) VALUES ({alice}, {open_escrow}, 30000000, 'hold', 'x', '{open_id}')",
+    "hold for no job": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({alice}, {open_escrow}, 5, 'hold', 'x')",
+    "move out of nowhere": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES (999999, {worker}, 5, 'transfer', 'x')",
+    "change an amount": "UPDATE marketplace_transfer SET amount = 1 WHERE code = 'capture'",
+    "redirect a transfer": "UPDATE marketplace_transfer SET destination_id = {alice} WHERE code = 'capture'",
+    "delete a transfer": "DELETE FROM marketplace_transfer WHERE code = 'capture'",
+    "delete all transfers": "DELETE FROM marketplace_transfer",
+    # jobs
+    "verify an unpaid job": "UPDATE marketplace_job SET state = 'verified', ended_at = CURRENT_TIMESTAMP "
+    "WHERE id = '{open_id}'",
+    "end a job with escrow left": "UPDATE marketplace_job SET state = 'failed', ended_at = CURRENT_TIMESTAMP "
+    "WHERE id = '{open_id}'",
+    "complete a job that nobody computes": "UPDATE marketplace_job SET state = 'completed' WHERE id = '{open_id}'",
+    "open an ended job again": "UPDATE marketplace_job SET state = 'pending', ended_at = NULL "
+    "WHERE id = '{verified_id}'",
+    "an unknown state": "UPDATE marketplace_job SET state = 'lost' WHERE id = '{open_id}'",
+    "change a reward": "UPDATE marketplace_job SET reward = 1 WHERE id = '{open_id}'",
+    "change who pays": "UPDATE marketplace_job SET client_id = client_id + 1 WHERE id = '{open_id}'",
+    "change the data": "UPDATE marketplace_job SET seed = seed + 1 WHERE id = '{open_id}'",
+    "more attempts": "UPDATE marketplace_job SET attempt = attempt + 1 WHERE id = '{open_id}'",
+    "more attempts allowed": "UPDATE marketplace_job SET max_attempts = 99 WHERE id = '{open_id}'",
+    "delete a job": "DELETE FROM marketplace_job WHERE id = '{open_id}'",
+    # assignments, results, records
+    "accept a dead assignment again": "UPDATE marketplace_assignment SET state = 'submitted'",
+    "give an assignment to another job": "UPDATE marketplace_assignment SET fence = fence + 1",
+    "delete an assignment": "DELETE FROM marketplace_assignment",
+    "change an answer": "UPDATE marketplace_result SET sha256 = 'f'",
+    "delete an answer": "DELETE FROM marketplace_result",
+    "change a verdict": "UPDATE marketplace_verdict SET outcome = 'rejected'",
+    "delete a verdict": "DELETE FROM marketplace_verdict",
+    "change an event": "UPDATE marketplace_event SET actor = 'nobody'",
+    "delete an event": "DELETE FROM marketplace_event",
+}
+SQLITE_ONLY = {
+    "replace an account": "INSERT OR REPLACE INTO marketplace_account (id, kind, name, balance, last_transfer) "
+    "SELECT id, kind, name, 0, 0 FROM marketplace_account WHERE name = 'alice'",
+    "replace a transfer": "INSERT OR REPLACE INTO marketplace_transfer (id, source_id, destination_id, amount, code, "
+    "idempotency_key) SELECT id, source_id, destination_id, 1, code, 'x' FROM marketplace_transfer "
+    "WHERE code = 'mint'",
+    "replace a transfer by its key": "INSERT OR REPLACE INTO marketplace_transfer (source_id, destination_id, amount, "
+    "code, idempotency_key) SELECT source_id, destination_id, 1, code, idempotency_key FROM marketplace_transfer "
+    "WHERE code = 'mint'",
+    "replace on update": "UPDATE OR REPLACE marketplace_account SET name = 'rtx4090' WHERE name = 'alice'",
+    "replace an event": "INSERT OR REPLACE INTO marketplace_event (id, kind, actor, \"before\", \"after\", reason) "
+    "SELECT id, 'x', 'x', '', '', '' FROM marketplace_event",
+    "replace a verdict": "INSERT OR REPLACE INTO marketplace_verdict SELECT * FROM marketplace_verdict",
+    "replace an answer": "INSERT OR REPLACE INTO marketplace_result SELECT * FROM marketplace_result",
+    "replace a job": "INSERT OR REPLACE INTO marketplace_job SELECT * FROM marketplace_job",
+}
+POSTGRESQL_ONLY = {
+    "truncate transfers": "TRUNCATE marketplace_transfer CASCADE",
+    "truncate accounts": "TRUNCATE marketplace_account CASCADE",
+    "truncate events": "TRUNCATE marketplace_event CASCADE",
+}
+
+
+@pytest.fixture
+def books(db) -> dict[str, str]:
+    """Alice has paid a worker for one job, and another job waits with its reward in escrow."""
+    make.make_client()
+    worker = make.make_worker()
+    verified = make.run_to_end(make.make_job())
+    open_ = make.make_job(reward=30)
+    connection.check_constraints()  # nothing of this is left pending, which would refuse a TRUNCATE by itself
+    plain = connection.vendor == "sqlite"  # which keeps a UUID without its dashes
+    return {
+        "alice": str(Account.objects.get(kind="wallet", name="alice").pk),
+        "worker": str(worker.contributor.wallet_id),
+        "open_escrow": str(open_.escrow_id),
+        "verified": str(verified.pk),
+        "verified_id": verified.pk.hex if plain else str(verified.pk),
+        "open_id": open_.pk.hex if plain else str(open_.pk),
+    }
+
+
+def snapshot() -> list[list[tuple]]:
+    return [list(rows.order_by("pk").values_list()) for rows in (
+        Account.objects, Transfer.objects, Job.objects, Assignment.objects, Event.objects, Verdict.objects
+    )]  # fmt: skip
+
+
+def refuse(statement: str, books: dict[str, str]) -> None:
+    before = snapshot()
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement.format(**books))
+        if cursor.rowcount == 0:
+            pytest.fail("the statement met no row and shows nothing")
+        connection.check_constraints()
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize("attempt", HOSTILE)
+def test_the_database_refuses_to(attempt, books):
+    refuse(HOSTILE[attempt], books)
+
+
+@pytest.mark.parametrize("attempt", SQLITE_ONLY)
+def test_sqlite_refuses_to(attempt, books):
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite's own statements")
+    refuse(SQLITE_ONLY[attempt], books)
+
+
+@pytest.mark.parametrize("attempt", POSTGRESQL_ONLY)
+def test_postgresql_refuses_to(attempt, books):
+    if connection.vendor != "postgresql":
+        pytest.skip("PostgreSQL's own statements")
+    refuse(POSTGRESQL_ONLY[attempt], books)
+
+
+def test_the_guards_are_those_of_the_file(db):
+    assert guards.differences() == []
+
+
+def test_a_guard_that_is_gone_or_changed_is_noticed(db):
+    with connection.cursor() as cursor:
+        on = " ON marketplace_event" if connection.vendor == "postgresql" else ""
+        cursor.execute(f"DROP TRIGGER cn_event_delete{on}")
+    found = guards.differences()
+    assert len(found) == 1
+    assert "cn_event_delete" in found[0]
+    assert not audit().ok
+    guards.drop()
+    guards.create()
+
+
+def test_the_audit_finds_what_a_hand_without_guards_has_done(books):
+    guards.drop()
+    Account.objects.filter(name="alice", kind="wallet").update(balance=7)
+    problems = audit().problems
+    assert any("Account wallet alice holds 7" in problem for problem in problems)
+    assert any("should be zero" in problem for problem in problems)
+    Account.objects.filter(name="alice", kind="wallet").update(balance=920_000_000)
+    guards.create()
