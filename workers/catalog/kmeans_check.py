@@ -187,5 +187,5 @@ def _check_means(
     worst = float(np.max(np.where(empty, 0.0, errors) / np.maximum(allowed, 1e-300)))
     if not worst <= 1.0:
         # An honest mean is off by rounding alone, far below; between, rounding of extreme data could explain it.
-        raise Wrong("A centre is not the mean of the rows with its label.", proof=worst > 10.0)
+        raise Wrong("A centre is not the mean of the rows with its label.", proof=not worst <= 10.0)
     return worst
