@@ -43,7 +43,7 @@ class CeleryWorker:
         self.since = len(coordinator.heartbeats)
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
-                [*command, "-I", "tests.workers.toys", *arguments],
+                [*command, "-I", "tests.workers.toy_catalogue", *arguments],
                 cwd=ROOT,
                 env={name: value for name, value in kept.items() if value},
                 stdout=output,

@@ -75,24 +75,34 @@ def test_server_and_key_file_can_be_given_as_options(
     assert coordinator.enrolments[0]["enrolment_key"] == "key-1"
 
 
-def test_what_is_wrong_at_enrolment_is_said_in_one_sentence(
-    coordinator: Coordinator, start_worker: StartWorker
+def test_the_real_catalogue_is_reported_and_computed(coordinator: Coordinator, start_worker: StartWorker) -> None:
+    worker = start_worker().ready()
+    assert {"linear_regression", "kmeans_clustering", "pca_analysis"} <= coordinator.enrolments[0]["catalog"].keys()
+    rng = np.random.default_rng(7)
+    data = rng.normal(size=(200, 5))
+    data[:, 4] = data[:, :4] @ [1.0, -2.0, 3.0, 0.5] + 4.0
+    given = coordinator.give("linear_regression", data, features=[0, 1, 2, 3], target=4)
+    coordinator.send(given)
+
+    wait_until(lambda: given.state in ("answered", "failed"), about=worker.log)
+
+    assert given.state == "answered", given.failure
+    np.testing.assert_allclose(given.answer["coefficients"], [1.0, -2.0, 3.0, 0.5], rtol=1e-9)
+
+
+def test_a_process_that_cannot_become_a_worker_says_why_in_one_sentence(
+    start_worker: StartWorker, tmp_path: Path
 ) -> None:
+    start_worker().ready()
+    elsewhere = {"COMPUTENET_WORKER_HOME": str(tmp_path / "elsewhere")}
     processes = {
-        "unknown or was used": start_worker(COMPUTENET_KEY="another"),
-        "not a web address": start_worker(COMPUTENET_URL="coordinator", COMPUTENET_WORKER_HOME="/tmp/computenet-no"),
+        "Another Celery worker uses": start_worker(),
+        "unknown or was used": start_worker(COMPUTENET_KEY="another", **elsewhere),
+        "not a web address": start_worker(COMPUTENET_URL="coordinator", **elsewhere),
     }
     for says, worker in processes.items():
         assert worker.wait() == 1
         assert says in worker.log() and "Traceback" not in worker.log()
-
-
-def test_two_workers_cannot_share_a_home(start_worker: StartWorker) -> None:
-    start_worker().ready()
-    second = start_worker()
-
-    assert second.wait() == 1
-    assert "Another Celery worker uses" in second.log()
 
 
 def test_an_answer_waits_for_a_coordinator_that_is_down_and_is_delivered_once(
@@ -167,7 +177,7 @@ def test_every_pool_computes_can_be_cancelled_and_lets_its_last_task_end(
 def test_a_killed_child_is_reported_within_a_heartbeat_or_two_and_the_worker_goes_on(
     coordinator: Coordinator, start_worker: StartWorker
 ) -> None:
-    worker = start_worker("-P", "prefork").ready()
+    worker = start_worker("-P", "prefork", "-c", "2").ready()
     killer = coordinator.give("killer", X)
     given = coordinator.give("toy", X)
     coordinator.send(killer, given)

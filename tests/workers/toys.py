@@ -1,4 +1,4 @@
-"""Small models for tests, added to the catalogue of a Celery worker with ``--include tests.workers.toys``."""
+"""Small models for tests. Only the Celery workers of tests have them in their catalogue, see `toy_catalogue`."""
 
 import os
 import signal
@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from workers.catalog import MODELS
 from workers.catalog.base import Answer, ArraySpec, CatalogModel, Check, DataError, Float, Params, Progress
 
 
@@ -110,4 +109,3 @@ class Killer(Toy):
 
 
 TOYS: list[CatalogModel] = [Toy(), Nap(), BadData(), Greedy(), Buggy(), Wrong(), Killer()]
-MODELS.update({toy.name: toy for toy in TOYS})
