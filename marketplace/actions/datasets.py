@@ -40,11 +40,13 @@ def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
         file.flush()
         if not size:
             raise Refused("The file is empty.")
-        return _store(file, suffix, size, label=Path(filename).name[:120], user=user)
+        return keep(_read(file, suffix, size, label=Path(filename).name[:120], user=user))
 
 
-def store_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
-    """Take in data that came inside a request: rows, ``{"X": …, "y": …}``, or the base64 of an ``.npy`` file.
+def read_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
+    """Read data that came inside a request: rows, ``{"X": …, "y": …}``, or the base64 of an ``.npy`` file.
+
+    The dataset may not have a row yet: the request may still be refused. `keep` gives it one.
 
     Raises:
         Refused: both or neither, or what cannot be a table of numbers.
@@ -63,15 +65,15 @@ def store_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
             arrays.save_archive(file, {"X": X} if y is None else {"X": X, "y": y})
             suffix = "npz"
         file.flush()
-        return _store(file, suffix, file.tell(), label="inline", user=user)
+        return _read(file, suffix, file.tell(), label="inline", user=user)
 
 
 def sample_for(*, model_type: str, needs_target: bool) -> Dataset:
-    """The network's own sample for a model, made the first time that a request brings no data."""
+    """The network's own sample for a model, made the first time that a request brings no data. `keep` gives it a row."""
     with storage.temporary() as file:
         arrays.save_archive(file, make_sample(needs_target))
         file.flush()
-        return _store(file, "npz", file.tell(), label=f"sample for {model_type}", user=None, sample=True)
+        return _read(file, "npz", file.tell(), label=f"sample for {model_type}", user=None, sample=True)
 
 
 def _parse_rows(data: object) -> tuple[np.ndarray, np.ndarray | None]:
@@ -102,7 +104,7 @@ def _numbers(rows: object, name: str) -> np.ndarray:
         raise Refused(f"{name} holds a number too large to compute with.") from None
 
 
-def _store(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sample: bool = False) -> Dataset:
+def _read(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sample: bool = False) -> Dataset:
     name = storage.sha256(file)
     if found := Dataset.objects.filter(pk=name).first():
         return found
@@ -111,7 +113,7 @@ def _store(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sa
         matrix_sha256, matrix_bytes = storage.sha256(matrix), matrix.seek(0, 2)
         storage.keep(matrix, "matrices", matrix_sha256)
     storage.keep(file, "uploads", name)
-    dataset = Dataset(
+    return Dataset(
         sha256=name,
         label=label,
         format=suffix,
@@ -126,11 +128,16 @@ def _store(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sa
         sample=sample,
         uploaded_by=user,
     )
-    try:
-        with transaction.atomic():
-            dataset.save(force_insert=True)
-    except IntegrityError:  # somebody brought the same at the same time
-        return Dataset.objects.get(pk=name)
+
+
+def keep(dataset: Dataset) -> Dataset:
+    """The dataset's row, made unless it is there."""
+    if dataset._state.adding:
+        try:
+            with transaction.atomic():
+                dataset.save(force_insert=True)
+        except IntegrityError:  # somebody brought the same at the same time
+            return Dataset.objects.get(pk=dataset.pk)
     return dataset
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from marketplace import dispatch, notifications
+from marketplace.actions import datasets
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, open_account, post
@@ -49,6 +50,7 @@ def submit(
     planned = plan(submission, user)
     try:
         with transaction.atomic():
+            datasets.keep(planned.dataset)
             job = _insert(client, planned, reward, deadline)
             if idempotency_key is not None:
                 IdempotencyKey.objects.create(

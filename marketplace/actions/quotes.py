@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 
+from marketplace.actions import datasets
 from marketplace.actions.coordination import candidates
 from marketplace.actions.submissions import Submission, find_client, plan
 from marketplace.domain.matching import Waiting, obstacle, shortfall
@@ -33,7 +34,7 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
     free = sum(not worker.busy and worker.free_slots > 0 for worker in able)
     answer = {
         "model_type": planned.model.name,
-        "dataset_id": planned.dataset.sha256,
+        "dataset_id": datasets.keep(planned.dataset).sha256,
         "rows": planned.dataset.rows,
         "features": len(planned.features),
         "params": planned.params,

@@ -40,7 +40,7 @@ class Plan:
     """A request that can be done: what will be fitted, on what, by whom, in about how long."""
 
     model: CatalogModel
-    dataset: Dataset
+    dataset: Dataset  # may not have a row yet: `datasets.keep` gives it one
     params: dict[str, Any]
     features: list[int]  # columns of the matrix
     target: int | None
@@ -62,7 +62,7 @@ def find_client(*, address: str, user: Any) -> Client:
 
 
 def plan(submission: Submission, user: Any) -> Plan:
-    """Find or take in the data, and hold the request against the model's own rules.
+    """Find or read the data, and hold the request against the model's own rules.
 
     Raises:
         Refused: with one sentence that says what to change.
@@ -92,7 +92,7 @@ def _dataset(submission: Submission, model: CatalogModel, user: Any) -> Dataset:
             raise Refused(f"There is no dataset {submission.dataset[:64]}; upload it to /datasets first.")
         return found
     if submission.data is not None or submission.input_data is not None:
-        return datasets.store_inline(data=submission.data, input_data=submission.input_data, user=user)
+        return datasets.read_inline(data=submission.data, input_data=submission.input_data, user=user)
     return datasets.sample_for(model_type=model.name, needs_target=model.needs_target)
 
 

@@ -86,6 +86,8 @@ class Call(GenericAPIView):
         Raises:
             ValidationError
         """
+        if not isinstance(self.request.data, Mapping):
+            raise ValidationError("The body must be a JSON object.")
         serializer = self.get_serializer(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         return serializer.validated_data

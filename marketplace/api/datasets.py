@@ -1,6 +1,6 @@
 """Datasets: uploading one, looking at one, the list."""
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response

@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 def body(status: int, sentence: str) -> dict[str, Any]:
     # What a sentence quotes came from outside and may not be encodable.
-    sentence = sentence.encode("utf-8", "replace").decode()
+    sentence = sentence.encode("utf-8", "replace").decode().strip()
+    if not sentence.endswith((".", "…", "?", "!")):
+        sentence += "."
     return {"error": sentence} if status == 404 else {"success": False, "error": sentence}
 
 
@@ -35,7 +37,7 @@ def first_sentence(detail: Any, name: str = "") -> str:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
-    """REST framework's hook: every exception of a view becomes an answer, an unforeseen one a 500 that names its log."""
+    """REST framework's hook: every exception of a view becomes an answer, an unforeseen one a 500."""
     set_rollback()
     headers: dict[str, str] = {}
     match error:

@@ -20,6 +20,9 @@ def is_number(value: Any) -> bool:
 class Text(serializers.CharField):
     default_error_messages = {"invalid": "This must be a text."}
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(trim_whitespace=False, **kwargs)
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
@@ -86,11 +89,11 @@ class Column(serializers.Field):
     default_error_messages = {"invalid": "This must be a column's name, or its index from 0."}
 
     def to_internal_value(self, data: Any) -> str | int:
-        if isinstance(data, str) and data:
-            return data
-        if isinstance(data, int) and not isinstance(data, bool) and 0 <= data <= BIGGEST:
-            return data
-        self.fail("invalid")
+        by_name = isinstance(data, str) and data
+        by_index = isinstance(data, int) and not isinstance(data, bool) and 0 <= data <= BIGGEST
+        if not by_name and not by_index:
+            self.fail("invalid")
+        return data
 
     def to_representation(self, value: str | int) -> str | int:
         return value

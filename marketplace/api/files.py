@@ -24,7 +24,10 @@ class FileSlice(StreamingHttpResponse):
     def __init__(self, file: BinaryIO, length: int, **kwargs) -> None:
         self.file, self.left = file, length
         super().__init__(self._blocks(), **kwargs)
-        self._resource_closers.append(file.close)
+
+    def close(self) -> None:
+        super().close()
+        self.file.close()
 
     def _block(self) -> bytes:
         block = self.file.read(min(BLOCK_BYTES, self.left))
@@ -66,7 +69,10 @@ def asked_range(header: str, size: int) -> tuple[int, int] | None:
 def send_file(
     request: HttpRequest, path: Path, *, name: str, content_type: str, filename: str = ""
 ) -> HttpResponseBase:
-    """A file that never changes under its `name`: 200, 206 with one Range, 304 where the asker has it, 416 beyond its end."""
+    """A file that never changes under its `name`.
+
+    Answers 200; 206 for one Range; 304 where the asker has it; 416 for what lies beyond its end.
+    """
     size = path.stat().st_size
     etag = f'"{name}"'
     common = {"ETag": etag, "Accept-Ranges": "bytes", "Cache-Control": "private, no-transform"}

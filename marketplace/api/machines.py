@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import math
 import re
+from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -13,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.response import Response
 
 from marketplace.actions import assignments, heartbeats, workers
-from marketplace.api.base import Call, Nothing, documented
+from marketplace.api.base import Call, Nothing, Refusal, documented
 from marketplace.api.files import send_file
 from marketplace.api.machine_auth import MachineAuthentication
 from marketplace.api.parsers import BytesParser
@@ -36,7 +37,7 @@ class MachineCall(Call):
 
     authentication_classes = (MachineAuthentication,)
     permission_classes = (IsMachine,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes: Any = (JSONRenderer,)
 
 
 class Enrol(Call):
@@ -115,13 +116,18 @@ class Result(MachineCall):
         tags=["machines"],
         operation_id="assignment_result",
         request={"application/octet-stream": OpenApiTypes.BINARY},
-        responses={200: OpenApiTypes.OBJECT, 400: OpenApiTypes.OBJECT, 409: OpenApiTypes.OBJECT, 410: OpenApiTypes.OBJECT},
+        responses={
+            200: OpenApiTypes.OBJECT,
+            400: OpenApiResponse(Refusal, "The headers or the digest are wrong."),
+            409: OpenApiResponse(Refusal, "Another answer to this assignment is in already."),
+            410: OpenApiResponse(Refusal, "The assignment is dead."),
+        },
         parameters=[
             OpenApiParameter(FENCE_HEADER, OpenApiTypes.INT, OpenApiParameter.HEADER, required=True),
             OpenApiParameter(DIGEST_HEADER, OpenApiTypes.STR, OpenApiParameter.HEADER, required=True),
             OpenApiParameter(SECONDS_HEADER, OpenApiTypes.NUMBER, OpenApiParameter.HEADER, required=True),
         ],
-    )  # fmt: skip
+    )
     def put(self, request, assignment_id):
         fence, digest, seconds = _headers(request)
         body = request.data

@@ -1,6 +1,6 @@
 """Workers: registering one, its status, the list."""
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, UUIDField
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.response import Response
 
@@ -17,7 +17,7 @@ IN_HAND = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
 def with_current_job() -> QuerySet[Worker]:
     in_hand = Assignment.objects.filter(worker=OuterRef("pk"), state__in=IN_HAND)
     return Worker.objects.select_related("contributor__wallet", "stake", "host").annotate(
-        current_job=Subquery(in_hand.values("job_id")[:1])
+        current_job=Subquery(in_hand.values("job_id")[:1], output_field=UUIDField())
     )
 
 
@@ -63,7 +63,7 @@ class Workers(ListAPIView):
     pagination_class = Page.of("workers")
 
     def get_serializer_context(self):
-        return super().get_serializer_context() | {"now": database_now()}
+        return dict(super().get_serializer_context()) | {"now": database_now()}
 
     @documented(WorkerSerializer(many=True), tags=["worker"], operation_id="worker_list")
     def get(self, request):

@@ -133,7 +133,8 @@ def test_a_verified_jobs_status_carries_the_seeds_result_and_its_worker(client: 
     assert answer["completion_time"] >= answer["submitted_at"]
     result = answer["result"]
     holds(result, RESULTS[model_type] | {"model": TEXT, "worker_id": TEXT, "gpu_type": TEXT})
-    assert (result["model"], result["worker_id"], result["gpu_type"]) == (RESULT_NAMES[model_type], "rtx_01", "RTX 4090")
+    said = (result["model"], result["worker_id"], result["gpu_type"])
+    assert said == (RESULT_NAMES[model_type], "rtx_01", "RTX 4090")
     assert answer["verdict"]["outcome"] == "accepted"
     status = client.get("/worker/rtx_01/status").json()
     assert (status["balance"], status["jobs_completed"], status["current_job"]) == (150, 1, None)
@@ -185,7 +186,7 @@ def test_coordination_starts_stops_and_is_triggered(client: Client) -> None:
         assert answer.status_code == 200
         holds(answer.json(), {"success": (bool,), "message": TEXT})
         assert client.get("/health").json()["coordination_active"] is active
-    answer = client.post("/network/coordination/trigger").json()  # as `curl -X POST` sends it, without a body
+    answer = client.generic("POST", "/network/coordination/trigger").json()  # no body, as `curl -X POST`
     holds(answer, {"success": (bool,), "message": TEXT})
     assert answer["success"] is True
 
@@ -207,7 +208,8 @@ def test_the_front_door_tells_a_program_what_there_is(client: Client) -> None:
 
 def test_what_is_not_there_answers_404_with_an_error(client: Client) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
-    for path in ["/worker/nobody/status", "/client/nobody/balance", f"/job/{nobody}/status", "/job/5/status", "/nowhere"]:
+    jobs = [f"/job/{nobody}/status", f"/job/{nobody}/result", "/job/5/status"]
+    for path in ["/worker/nobody/status", "/client/nobody/balance", *jobs, "/nowhere"]:
         answer = client.get(path)
         assert answer.status_code == 404, path
         assert set(answer.json()) == {"error"}, path

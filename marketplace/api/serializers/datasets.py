@@ -15,7 +15,7 @@ class Upload(Strict):
 
 class DatasetSerializer(serializers.Serializer):
     dataset_id = serializers.CharField(source="sha256", help_text="The SHA-256 of what was uploaded.")
-    label = serializers.CharField(help_text="The file's name when it came.")
+    label: Any = serializers.CharField(help_text="The file's name when it came.")
     format = serializers.CharField()
     rows = serializers.IntegerField()
     columns = serializers.ListField(child=serializers.CharField(), source="column_names")

@@ -1,5 +1,7 @@
 """Jobs, as the API takes and says them."""
 
+from typing import Any
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -28,7 +30,7 @@ class Submission(Strict):
         error_messages={"invalid_choice": f"This must be one of {', '.join(sorted(MODELS))}."},
     )
     dataset = Text(max_length=64, required=False, allow_null=True, help_text="From `POST /datasets`.")
-    data = AnyJSON(required=False, allow_null=True, help_text='Rows of numbers, or `{"X": rows, "y": numbers}`.')
+    data: Any = AnyJSON(required=False, allow_null=True, help_text='Rows of numbers, or `{"X": rows, "y": numbers}`.')
     input_data = Text(required=False, allow_null=True, help_text="An `.npy` file in base64.")
     params = Parameters(required=False, help_text="`k`, `n_components` and the model's others.")
     target = Column(required=False, allow_null=True, help_text="What a regression predicts; the last if left out.")

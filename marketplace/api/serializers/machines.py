@@ -46,7 +46,7 @@ class Beat(Strict):
 
 
 class HeartbeatRequest(Strict):
-    assignments = Beat(many=True, max_length=MAX_BEATS)
+    assignments = serializers.ListField(child=Beat(), max_length=MAX_BEATS)
     load = Number(min_value=0, max_value=1, allow_null=True)
     memory_free_bytes = WholeNumber(allow_null=True)
     temperature_celsius = Number(min_value=-300, max_value=10_000, allow_null=True)
