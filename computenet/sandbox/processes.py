@@ -86,7 +86,7 @@ class ProcessGroup:
     def _copy(self, child: Child) -> None:
         """Copy the output of `child` to its log, which starts anew beside an older one when it is too long."""
         assert child.process.stdout is not None
-        file = child.log.open("a", buffering=1)
+        file, shown = child.log.open("a", buffering=1), ""
         try:
             for line in child.process.stdout:
                 if file.tell() > LOG_LIMIT_BYTES:
@@ -96,7 +96,9 @@ class ProcessGroup:
                 file.write(line)
                 if child.ready_when and child.ready_when.search(line):
                     child.ready.set()
-                if not self._ending and (self.verbose or (not child.quiet and WORTH_SHOWING.search(line))):
+                wanted = self.verbose or (not child.quiet and line != shown and WORTH_SHOWING.search(line))
+                if wanted and not self._ending:
+                    shown = line  # the same complaint again and again is said once
                     self.show(child.name, line.rstrip())
         finally:
             file.close()

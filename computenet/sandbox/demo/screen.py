@@ -92,9 +92,9 @@ class Screen:
         at: dict[str, str] = {}
 
         def table() -> Table:
-            made = _table("client", "model", "worker", "so far")
+            made = _table("client", "worker", "the job so far")
             for job_id, job in jobs.items():
-                made.add_row(job.client, job.model_type, at.get(job_id, "[dim]none yet[/]"), _trail(trails[job_id]))
+                made.add_row(job.client, at.get(job_id, "[dim]none yet[/]"), _trail(trails[job_id]))
             return made
 
         with (
@@ -175,11 +175,5 @@ def _table(*headings: str) -> Table:
 
 
 def _trail(trail: Sequence[tuple[str, float]]) -> Text:
-    text = Text()
-    for state, seconds in trail:
-        if text:
-            text.append(" → ", style="dim")
-        text.append(SHOWN.get(state, state), style=STATES.get(state, "red"))
-        if seconds:
-            text.append(f" {seconds:.2f} s", style="dim")
-    return text
+    text = Text(" → ").join([Text(SHOWN.get(state, state), style=STATES.get(state, "red")) for state, _ in trail])
+    return text.append(f"  {trail[-1][1]:.2f} s", style="dim")
