@@ -69,7 +69,7 @@ def read_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
 
 
 def sample_for(*, model_type: str, needs_target: bool) -> Dataset:
-    """The network's own sample for a model, made the first time that a request brings no data. `keep` gives it a row."""
+    """The network's own sample for a model, made the first time that a request brings no data. `keep` makes its row."""
     with storage.temporary() as file:
         arrays.save_archive(file, make_sample(needs_target))
         file.flush()

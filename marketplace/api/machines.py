@@ -129,8 +129,8 @@ class Result(MachineCall):
         ],
     )
     def put(self, request, assignment_id):
-        fence, digest, seconds = _headers(request)
         body = request.data
+        fence, digest, seconds = _headers(request)
         if not isinstance(body, bytes) or not body:
             raise ValidationError("The answer is empty.")
         if not hmac.compare_digest(hashlib.sha256(body).hexdigest(), digest):

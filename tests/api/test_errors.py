@@ -50,8 +50,8 @@ def test_another_sites_page_may_not_write_and_a_local_one_may(client: Client) ->
 
 
 def test_a_preflight_from_a_page_on_the_disk_is_answered(client: Client) -> None:
-    asked = {"Origin": "null", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    answer = client.options("/job/submit", headers=asked)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    answer = client.options("/job/submit", headers=asked | {"Origin": "null"})
     assert answer["Access-Control-Allow-Origin"] == "null"
     assert "content-type" in answer["Access-Control-Allow-Headers"]
     answer = client.options("/job/submit", headers=asked | {"Origin": "https://evil.example"})
