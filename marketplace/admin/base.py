@@ -7,7 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from marketplace.dashboard import filters
+from marketplace import filters
 from marketplace.domain.errors import Refused
 
 
@@ -47,10 +47,10 @@ class OperatorAdmin(ReadOnlyAdmin):
             self.message_user(request, f"{count} {done}.", messages.SUCCESS)
 
 
-def tokens(field: str, label: str, *, order: bool = True) -> Any:
+def tokens(field: str, label: str) -> Any:
     """A column that shows the micro-tokens at `field` (with ``__`` through relations) as tokens."""
 
-    @admin.display(description=f"{label} (tokens)", ordering=field if order else None)
+    @admin.display(description=f"{label} (tokens)", ordering=field)
     def column(row: Any) -> str:
         value = row
         for name in field.split("__"):

@@ -7,18 +7,20 @@ from django.http import HttpRequest
 
 from marketplace.actions import workers
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace.dashboard import filters
+from marketplace import filters
 from marketplace.models import Client, Contributor, EnrolmentKey, IdempotencyKey, Worker
+
+BALANCE = tokens("wallet__balance", "balance")
 
 
 @admin.register(Client)
 class ClientAdmin(ReadOnlyAdmin):
-    list_display = ["address", "user", tokens("wallet__balance", "balance"), "created_at"]
+    list_display = ["address", "user", BALANCE, "created_at"]
     list_select_related = ["user", "wallet"]
     search_fields = ["address", "user__username"]
     ordering = ["address"]
-    fields = ["address", "user", "wallet", tokens("wallet__balance", "balance"), "virtual_finish", "created_at"]
-    readonly_fields = [fields[3]]
+    fields = ["address", "user", "wallet", BALANCE, "virtual_finish", "created_at"]
+    readonly_fields = [BALANCE]
 
 
 @admin.register(IdempotencyKey)
@@ -31,7 +33,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(Contributor)
 class ContributorAdmin(ReadOnlyAdmin):
-    list_display = ["name", "user", "reputation", "verified", "rejected", tokens("wallet__balance", "balance")]
+    list_display = ["name", "user", "reputation", "verified", "rejected", BALANCE]
     list_select_related = ["user", "wallet"]
     search_fields = ["name", "user__username"]
     ordering = ["name"]

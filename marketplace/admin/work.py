@@ -7,8 +7,10 @@ from django.http import HttpRequest
 
 from marketplace.actions import jobs
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace.dashboard import filters
+from marketplace import filters
 from marketplace.models import Assignment, Dataset, Job, ResourceClass, Result, Verdict
+
+REWARD, IN_ESCROW = tokens("reward", "reward"), tokens("escrow__balance", "in escrow")
 
 
 @admin.register(Dataset)
@@ -44,7 +46,7 @@ class JobAdmin(OperatorAdmin):
         "model_type",
         "worker",
         "attempt",
-        tokens("reward", "reward"),
+        REWARD,
         "submitted_at",
         "ended_at",
     ]
@@ -62,8 +64,8 @@ class JobAdmin(OperatorAdmin):
         "target",
         "seed",
         "resource_class",
-        tokens("reward", "reward"),
-        tokens("escrow__balance", "in escrow"),
+        REWARD,
+        IN_ESCROW,
         "state",
         "attempt",
         "max_attempts",
@@ -77,7 +79,7 @@ class JobAdmin(OperatorAdmin):
         "deadline_at",
         "ended_at",
     ]
-    readonly_fields = [field for field in fields if callable(field)]
+    readonly_fields = [REWARD, IN_ESCROW]
     actions = ["cancel"]
 
     @admin.action(description="Cancel these jobs, and give the rewards back", permissions=["operate"])

@@ -29,7 +29,7 @@ class Viewer:
 
     sees_all: bool
     operates: bool  # may switch coordination
-    user_id: int | None = None
+    user_id: int = 0  # where it sees all, nobody's
 
     @property
     def key(self) -> str:

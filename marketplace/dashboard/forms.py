@@ -86,22 +86,21 @@ class ClientForm(PlainForm):
 
 
 def _parameter_field(parameter: Parameter) -> forms.Field:
-    common: dict[str, Any] = {
-        "label": parameter.name,
-        "required": False,
-        "help_text": f"{parameter.help} Default: {parameter.default}.",
-    }
+    common: dict[str, Any] = {"label": parameter.name, "required": False, "help_text": parameter.help}
+    default = {"placeholder": str(parameter.default)}
     if parameter.choices:
-        return forms.ChoiceField(choices=[("", "default"), *((name, name) for name in parameter.choices)], **common)
+        return forms.ChoiceField(
+            choices=[("", f"default: {parameter.default}"), *((name, name) for name in parameter.choices)], **common
+        )
     if parameter.type is bool:
-        choices = [("", "default"), ("true", "yes"), ("false", "no")]
+        choices = [("", f"default: {'yes' if parameter.default else 'no'}"), ("true", "yes"), ("false", "no")]
         return forms.TypedChoiceField(choices=choices, coerce=lambda text: text == "true", empty_value=None, **common)
-    bounds = {"min_value": parameter.minimum, "max_value": parameter.maximum}
+    bounds: dict[str, Any] = {"min_value": parameter.minimum, "max_value": parameter.maximum}
     if parameter.type is int:
-        return forms.IntegerField(**common, **bounds)
+        return forms.IntegerField(**common, **bounds, widget=forms.NumberInput(attrs=default))
     if parameter.type is float:
-        return forms.FloatField(**common, **bounds, widget=forms.NumberInput(attrs={"step": "any"}))
-    return forms.CharField(**common)
+        return forms.FloatField(**common, **bounds, widget=forms.NumberInput(attrs={"step": "any", **default}))
+    return forms.CharField(**common, widget=forms.TextInput(attrs=default))
 
 
 class JobForm(PlainForm):

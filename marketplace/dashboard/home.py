@@ -39,14 +39,13 @@ def coordination() -> dict[str, Any]:
 
 
 def workers() -> dict[str, Any]:
-    """Active workers, most jobs first."""
+    """Active workers, each with the word for how it is, most jobs first."""
     found = Worker.objects.filter(is_active=True).select_related("contributor", "host")
     busy = Exists(Assignment.objects.filter(worker=OuterRef("pk"), state__in=IN_HAND))
     listed = list(found.annotate(busy=busy).order_by("-jobs_completed", "name")[: SHOWN + 1])
     now = database_now()
-    for worker in listed:
-        worker.shown_state = worker_state(worker, now, busy=worker.busy)
-    return {"workers": listed[:SHOWN], "more_workers": len(listed) > SHOWN}
+    states = [(worker, worker_state(worker, now, busy=worker.busy)) for worker in listed[:SHOWN]]
+    return {"workers": states, "more_workers": len(listed) > SHOWN}
 
 
 def jobs(viewer: Viewer) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A job's page: what was asked, what happened, who did it, what came of it and who paid whom."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -45,42 +45,44 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
         "ledger": ledger,
         "features": names,
         "target": target_name(found),
-        "result": shown_result(found, names) if found.state == JobState.VERIFIED else [],
+        "result": shown_result(found, names) if found.state == JobState.VERIFIED else None,
     }
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A part of a result: a number, a table, or the word that it is too large for a page."""
+class Table:
+    """An array of a result, with the names of its columns."""
 
     name: str
-    number: float | str | None = None
-    header: list[str] = field(default_factory=list)
-    rows: list[list[Any]] = field(default_factory=list)
-    omitted: str = ""
+    header: list[str]
+    rows: list[list[Any]]
 
 
-def shown_result(job: Job, features: list[str]) -> list[Shown]:
-    """The accepted result, numbers first, with the names of the columns where its shape is theirs."""
+@dataclass(frozen=True)
+class ShownResult:
+    """An accepted result as a page has room for it."""
+
+    numbers: list[tuple[str, int | float | str]]
+    tables: list[Table]
+    omitted: list[str]
+
+
+def shown_result(job: Job, features: list[str]) -> ShownResult:
+    """The accepted result: its numbers, its small arrays as tables, and the names of the large ones."""
     result = read_result(job=job, limit=SHOWN_NUMBERS)
-    omitted = result.pop("omitted", None) or []
-    parts = [shown(name, value, features) for name, value in result.items() if value is not None]
-    parts += [Shown(str(name), omitted="too large for this page, in the downloads") for name in omitted]
-    return sorted(parts, key=lambda part: (bool(part.omitted), bool(part.rows)))
+    omitted = result.pop("omitted", [])
+    known = {"model", "worker_id", "gpu_type"}  # said elsewhere on the page
+    numbers = [(k, v) for k, v in result.items() if k not in known and isinstance(v, (int, float, str))]
+    tables = [table(name, value, features) for name, value in result.items() if isinstance(value, list) and value]
+    return ShownResult(numbers, tables, omitted)
 
 
-def shown(name: str, value: Any, features: list[str]) -> Shown:
-    if not isinstance(value, list):
-        return Shown(name, number=value)
-    if not value:
-        return Shown(name, omitted="empty")
-    if not isinstance(value[0], list):
-        if len(value) == len(features) > 1:
-            return Shown(name, header=features, rows=[value])
-        return Shown(name, header=[str(index) for index in range(len(value))], rows=[value])
-    width = len(value[0])
+def table(name: str, value: list[Any], features: list[str]) -> Table:
+    """An array of one or two dimensions; its columns are called as the data's where there are as many."""
+    rows = value if isinstance(value[0], list) else [value]
+    width = len(rows[0])
     header = features if width == len(features) else [str(index) for index in range(width)]
-    return Shown(name, header=header, rows=value)
+    return Table(name, header, rows)
 
 
 def _name_of(job: Job, matrix_column: int) -> str:

@@ -35,9 +35,8 @@ def worker(viewer: Viewer, name: str) -> dict[str, Any]:
     if not owned:
         attempts = attempts.filter(job__client__user_id=viewer.user_id)
     busy = found.assignments.filter(state__in=IN_HAND).exists()
-    shown = list(attempts[:SHOWN])
-    for attempt in shown:  # an owner reads of every attempt, but a job's page is its client's
-        attempt.job_is_visible = viewer.sees_all or attempt.job.client.user_id == viewer.user_id
+    # An owner reads of every attempt, but a job's page is its client's.
+    shown = [(each, viewer.sees_all or each.job.client.user_id == viewer.user_id) for each in attempts[:SHOWN]]
     return {
         "worker": found,
         "worker_state": worker_state(found, database_now(), busy=busy),

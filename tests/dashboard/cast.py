@@ -3,20 +3,14 @@
 Alice owns her clients and workers, Bob has some of his own, Olga operates.
 """
 
-import hashlib
-import io
 from typing import Any
 
-import numpy as np
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from marketplace.actions import assignments, clients, coordination, endings, jobs, settlement, workers
+from marketplace.actions import clients, coordination, endings, jobs, workers
 from marketplace.models import Assignment, Client, Job, Worker, database_now
-from marketplace.verification.check import load
-from workers.catalog import MODELS
-from workers.catalog.backend import NUMPY
-from workers.catalog.base import no_progress
+from tests import factories
 
 STATES = ("pending", "assigned", "computing", "completed", "verified", "failed", "cancelled")
 WORDS = {"completed": "being checked"}
@@ -72,42 +66,27 @@ def a_job(client: Client, state: str = "pending", model_type: str = "linear_regr
 
 
 def bring_to(job: Job, state: str) -> None:
-    assignment = Assignment.objects.select_related("worker", "job__dataset").get(job=job)
+    assignment = attempt_of(job)
     if state == "assigned":
         return
-    assignments.start(machine=assignment.worker, assignment_id=assignment.pk)
+    factories.start(assignment)
     if state == "computing":
         return
-    answer_it(assignment, right_answer(job))
+    factories.submit_answer(assignment, factories.right_answer(job))
     if state == "verified":
-        settlement.verify(assignment_id=str(assignment.pk))
+        factories.verify(assignment)
 
 
-def right_answer(job: Job) -> dict[str, np.ndarray]:
-    job = Job.objects.select_related("dataset").get(pk=job.pk)
-    X, y = load(settlement._task(job))
-    return MODELS[job.model_type].fit(X, y, job.params, job.seed, backend=NUMPY, progress=no_progress)
-
-
-def answer_it(assignment: Assignment, answer: dict[str, np.ndarray]) -> None:
-    file = io.BytesIO()
-    np.savez(file, **answer)
-    assignments.submit_result(
-        machine=assignment.worker,
-        assignment_id=assignment.pk,
-        fence=assignment.fence,
-        digest=hashlib.sha256(file.getvalue()).hexdigest(),
-        seconds=0.25,
-        body=file.getvalue(),
-    )
+def attempt_of(job: Job) -> Assignment:
+    return Assignment.objects.select_related("worker__host", "job__dataset").get(job=job)
 
 
 def a_rejected_job(client: Client) -> Job:
     """A job whose first answer was wrong: its worker is slashed, and it waits for another."""
     job = a_job(client, "computing")
-    assignment = Assignment.objects.select_related("worker", "job__dataset").get(job=job)
-    answer_it(assignment, {name: array + 1.0 for name, array in right_answer(job).items()})
-    settlement.verify(assignment_id=str(assignment.pk))
+    assignment = attempt_of(job)
+    factories.submit_answer(assignment, factories.wrong_answer(job))
+    factories.verify(assignment)
     job.refresh_from_db()
     assert job.state == "pending"
     return job

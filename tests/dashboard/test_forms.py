@@ -64,7 +64,11 @@ def test_job_form_takes_an_array_a_target_number_and_parameters(client):
     np.save(buffer, np.random.default_rng(0).normal(size=(30, 3)))
     upload = lambda: SimpleUploadedFile("points.npy", buffer.getvalue())  # noqa: E731
     post(client, "/dashboard/jobs/", job_form(file=upload(), target="0"))
-    post(client, "/dashboard/jobs/", job_form(file=upload(), model_type="kmeans_clustering", **{"kmeans_clustering.k": "4"}))
+    post(
+        client,
+        "/dashboard/jobs/",
+        job_form(file=upload(), model_type="kmeans_clustering", **{"kmeans_clustering.k": "4"}),
+    )
     kmeans, regression = Job.objects.order_by("-submitted_at")
     assert regression.target == 0
     assert (kmeans.target, kmeans.params["k"]) == (None, 4)
@@ -88,7 +92,11 @@ def test_parameters_of_a_model_that_was_not_chosen_are_left_alone(client):
         ("clients", {"client-client_address": "alice"}, "The name alice is taken."),
         ("clients", {"client-client_address": "<b>"}, "client_address must be 1 to 64 letters"),
         ("clients", {"client-client_address": "carol", "client-initial_balance": "-1"}, "initial_balance must be"),
-        ("workers", {"worker-worker_id": "w", "worker-gpu_type": "RTX 4090", "worker-stake_amount": "5"}, "stake_amount"),
+        (
+            "workers",
+            {"worker-worker_id": "w", "worker-gpu_type": "RTX 4090", "worker-stake_amount": "5"},
+            "stake_amount",
+        ),
         ("workers", {"worker-worker_id": "w", "worker-gpu_type": "", "worker-stake_amount": "150"}, "required"),
     ],
 )

@@ -33,7 +33,12 @@ def test_a_browser_gets_the_home_page_at_the_root_and_a_program_does_not(client)
 def test_home_shows_the_seeds_cards_and_lists(client):
     made = cast.jobs_in_every_state(cast.a_client("alice", balance=1000))
     html = body(client, "/dashboard/")
-    for figure, value in {"total_workers": "4", "active_workers": "4", "total_jobs": "7", "completed_jobs": "1"}.items():
+    for figure, value in {
+        "total_workers": "4",
+        "active_workers": "4",
+        "total_jobs": "7",
+        "completed_jobs": "1",
+    }.items():
         assert f'data-figure="{figure}">{value}</dd>' in html
     assert 'data-figure="success_rate">50.0' in html  # one verified, one failed
     assert 'data-figure="contract_balance">200' in html  # pending, assigned, computing and completed hold 50 each
@@ -91,7 +96,9 @@ def test_silent_and_suspended_workers_are_told_apart_by_words(client):
     assert 'data-state="inactive"' in body(client, "/dashboard/workers/gone/")
 
 
-@pytest.mark.parametrize("path", ["/dashboard/jobs/00000000-0000-4000-8000-000000000000/", "/dashboard/workers/nobody/"])
+@pytest.mark.parametrize(
+    "path", ["/dashboard/jobs/00000000-0000-4000-8000-000000000000/", "/dashboard/workers/nobody/"]
+)
 def test_what_is_not_there_is_a_page_that_says_so(client, path):
     assert "There is nothing here" in body(client, path, 404)
 
@@ -125,7 +132,9 @@ def test_pages_have_no_inline_script_or_style_and_ask_nothing_of_other_hosts(cli
 
 
 def queries(client, path: str) -> int:
-    with CaptureQueriesContext(connection, ) as captured:
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
         body(client, path)
     return len(captured)
 
