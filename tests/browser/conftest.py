@@ -1,0 +1,55 @@
+"""A real Chromium against a real sandbox: the machine's own, or the one that `playwright install chromium` fetched."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Playwright
+
+from computenet.sandbox.embedded_redis import free_port
+from tests.sandbox.running import Sandbox, running
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
+    if program := next(filter(None, map(shutil.which, NAMES)), None):
+        return {**browser_type_launch_args, "executable_path": program}
+    if Path(playwright.chromium.executable_path).exists():
+        return browser_type_launch_args
+    pytest.skip("There is no Chromium here (Debian: apt install chromium).")
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    with running(tmp_path_factory.mktemp("home"), free_port()) as started:
+        yield started
+
+
+@pytest.fixture
+def page(page: Page, sandbox: Sandbox) -> Iterator[Page]:
+    """A page whose errors fail the test, and which asks nobody but the sandbox for anything."""
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(f"script: {error}"))
+    page.on("console", lambda line: problems.append(f"console: {line.text}") if line.type == "error" else None)
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith((sandbox.address, "data:", "blob:"))
+            else problems.append(f"asked {request.url}")
+        ),
+    )
+    page.set_default_timeout(10_000)
+    yield page
+    assert problems == []
