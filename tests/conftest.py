@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection, connections
+from django.test.utils import setup_databases
 from psycopg import sql
 
 from computenet.sandbox.embedded_redis import EmbeddedRedis
@@ -57,6 +58,7 @@ os.environ.update(
 (SESSION_FOLDER / "home" / "static").mkdir(parents=True)
 # Read now: pytest-django sets Django up before test modules come, but only where settings have been read.
 assert settings.SANDBOX
+UNUSED = settings.DATABASES["default"]["NAME"]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -99,6 +101,9 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 def django_db_setup(django_db_setup: None, django_db_blocker) -> Iterator[str]:
     """The migrated test database, and beside it a template of it that nobody connects to; answers its name."""
     with django_db_blocker.unblock():
+        if connections.settings["default"]["NAME"] == UNUSED:
+            # pytest-django makes a database only where a test takes `db`; `committed_db` wants one as well.
+            setup_databases(verbosity=0, interactive=False)
         connections.close_all()
     migrated = connections.settings["default"]["NAME"]
     template = f"{migrated}_template"

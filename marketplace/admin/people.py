@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from marketplace import filters
 from marketplace.actions import workers
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace import filters
 from marketplace.models import Client, Contributor, EnrolmentKey, IdempotencyKey, Worker
 
 BALANCE = tokens("wallet__balance", "balance")

@@ -5,9 +5,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from marketplace import filters
 from marketplace.actions import jobs
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace import filters
 from marketplace.models import Assignment, Dataset, Job, ResourceClass, Result, Verdict
 
 REWARD, IN_ESCROW = tokens("reward", "reward"), tokens("escrow__balance", "in escrow")
