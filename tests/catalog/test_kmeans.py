@@ -159,6 +159,14 @@ def test_malformed_answers_are_rejected_unread():
         assert (found.verdict, found.fault) == ("rejected", "worker")
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_float32_neither_overflows_nor_underflows(factor):
+    X = make("breast cancer")[0] * factor
+    params, answer = fitted(MODEL, X, None, backend=FLOAT32)
+    found = check(X, params, answer)
+    assert found.verdict == "accepted", found
+
+
 def test_data_that_overflow_are_the_jobs_fault():
     X, _ = make("iris")
     params, honest = fitted(MODEL, X, None)

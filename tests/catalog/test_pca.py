@@ -228,6 +228,14 @@ def test_malformed_answers_are_rejected_unread():
         assert (found.verdict, found.fault) == ("rejected", "worker")
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e30])
+def test_float32_neither_overflows_nor_underflows(factor):
+    X = make("breast cancer")[0] * factor
+    params, answer = fitted(MODEL, X, None, backend=FLOAT32)
+    found = MODEL.check(X, None, params, 3, answer, rng=np.random.default_rng(0))
+    assert found.verdict == "accepted", found
+
+
 def test_data_that_overflow_are_the_jobs_fault():
     X, _ = make("iris")
     params, honest = fitted(MODEL, X, None)

@@ -78,10 +78,11 @@ def check_labels(values: Float, labels: Labels, centroids: Float, shift: Float) 
     """`values` (m × d) and `centroids` (k × d) in the coordinates of X; `labels` (m,) must name nearest centres."""
     points, moved = values - shift, centroids - shift
     norms, sizes = np.einsum("ij,ij->i", points, points), np.einsum("ij,ij->i", moved, moved)
-    squared = norms[:, None] + sizes - 2.0 * (points @ moved.T)
-    own = np.take_along_axis(squared, labels[:, None].astype(np.int64), axis=1)[:, 0]
-    allowed = TIE * (norms + np.maximum(sizes[squared.argmin(axis=1)], sizes[labels]))
-    if not (own - squared.min(axis=1) <= allowed).all():
+    squared = points @ (-2.0 * moved.T)
+    squared += sizes  # less ‖x‖², the same for all centres
+    rows, best = np.arange(len(points)), squared.argmin(axis=1)
+    allowed = TIE * (norms + np.maximum(sizes[best], sizes[labels]))
+    if not (squared[rows, labels] - squared[rows, best] <= allowed).all():
         raise Wrong("A row does not carry the label of its nearest centre.")
 
 

@@ -102,5 +102,8 @@ def plus_plus(points: Float, weights: Float, k: int, rng: np.random.Generator) -
 def _squared(points: Float, norms: Float, rows: NDArray[np.int64]) -> Float:
     """Squared distances (len(rows) × m) of the points from the points of `rows`, exactly 0 where they coincide."""
     sizes = norms[rows][:, None] + norms
-    squared = sizes - 2.0 * (points[rows] @ points.T)
-    return np.where(squared <= SAME * sizes, 0.0, squared)
+    squared = (-2.0 * points[rows]) @ points.T
+    squared += sizes
+    sizes *= SAME
+    squared[squared <= sizes] = 0.0
+    return squared

@@ -84,19 +84,24 @@ def fill_empty(
 
 
 class Nearest:
-    """Labels of all rows for given centres. A GPU holds the centred rows; the CPU reads X as it is."""
+    """Labels of all rows for given centres. A GPU holds the centred rows, in a unit in which float32 does not
+    overflow; the CPU reads X as it is."""
 
     def __init__(self, backend: Backend, X: Float, shift: Float) -> None:
         self.backend, self.X, self.shift = backend, X, shift
         spread = float(np.sqrt(np.mean((X[: 1 << 12] - shift) ** 2)))
         self.centred = backend.name != "numpy" or float(np.abs(shift).max()) > 1e3 * spread
         self.held: list[Any] = []
+        self.unit = 2.0 ** float(np.round(np.log2(spread))) if 0.0 < spread < np.inf else 1.0
         if backend.name != "numpy":
             middle = backend.asarray(shift)
-            self.held = [backend.astype(block - middle, backend.dtype) for _, block in backend.blocks(X)]
+            for _, block in backend.blocks(X):
+                self.held.append(backend.astype((block - middle) / self.unit, backend.dtype))
 
     def __call__(self, centroids: Float) -> Labels:
         moved = centroids - self.shift
+        if self.held:
+            moved = moved / self.unit
         half = 0.5 * np.einsum("ij,ij->i", moved, moved)
         if self.held:
             xp, backend = self.backend.xp, self.backend

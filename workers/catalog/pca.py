@@ -117,30 +117,36 @@ def column_means(X: Float) -> Float:
 
 
 def gram(X: Float, mean: Float, backend: Backend = NUMPY, progress: Progress | None = None) -> Float:
-    """XcᵀXc (d × d), or XcXcᵀ (n × n) where n < d. Blocks in the backend's dtype, their sum in float64."""
+    """XcᵀXc (d × d), or XcXcᵀ (n × n) where n < d. Blocks in the backend's dtype, their sum in float64.
+
+    In float32 the sides are first scaled to norms near 1, by powers of two, so that no product over- or underflows.
+    """
     xp = backend.xp
     rows, features = X.shape
+    unit = np.ones(min(rows, features))
+    if backend.dtype == "float32":
+        unit = 2.0 ** np.round(np.log2(side_scale(X, mean)))
     if rows < features:
-        return _row_gram(X, mean, backend)
-    centre = backend.asarray(mean)
+        return _row_gram(X, mean, unit, backend)
+    centre, divisor = backend.asarray(mean), backend.asarray(unit)
     total = backend.asarray(np.zeros((features, features)))
     for part in row_slices(X, 32 << 20):
-        centred = backend.astype(backend.asarray(X[part]) - centre, backend.dtype)
+        centred = backend.astype((backend.asarray(X[part]) - centre) / divisor, backend.dtype)
         total = total + backend.astype(xp.matmul(centred.T, centred), "float64")
         if progress is not None:
             progress(part.stop / rows, f"{part.stop} of {rows} rows")
-    return backend.to_numpy(total)
+    return backend.to_numpy(total) * unit * unit[:, None]
 
 
-def _row_gram(X: Float, mean: Float, backend: Backend) -> Float:
+def _row_gram(X: Float, mean: Float, unit: Float, backend: Backend) -> Float:
     """XcXcᵀ by blocks of columns."""
     total = backend.asarray(np.zeros((len(X), len(X))))
     size = max(1, (32 << 20) // (8 * len(X)))
     for start in range(0, X.shape[1], size):
         columns = slice(start, start + size)
-        centred = backend.astype(backend.asarray(X[:, columns] - mean[columns]), backend.dtype)
+        centred = backend.astype(backend.asarray((X[:, columns] - mean[columns]) / unit[:, None]), backend.dtype)
         total = total + backend.astype(backend.xp.matmul(centred, centred.T), "float64")
-    return backend.to_numpy(total)
+    return backend.to_numpy(total) * unit * unit[:, None]
 
 
 def side_scale(X: Float, mean: Float) -> Float:
