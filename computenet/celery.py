@@ -10,11 +10,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "computenet.settings")
 CYCLE_SECONDS = 5.0
 
 app = Celery("computenet")
+app.config_from_object("django.conf:settings", namespace="CELERY")  # read at first use: the broker's address
 app.conf.update(
-    broker_url=os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"health_check_interval": 5, "socket_connect_timeout": 10, "socket_keepalive": True},
+    broker_transport_options={
+        "health_check_interval": 5,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": True,
+        # Sending gives up at once where Redis is away: a request must not wait, the next cycle sends again.
+        "max_retries": 0,
+        "interval_start": 0,
+        "interval_step": 0,
+    },
     accept_content=["json"],
     task_serializer="json",
     task_ignore_result=True,

@@ -89,6 +89,7 @@ elif env.bool("DATABASE_POOL", default=False):  # the web process alone: a pool 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+CELERY_BROKER_URL = REDIS_URL
 PUBLIC_BROKER_URL = env.str("PUBLIC_BROKER_URL", default="" if not SANDBOX else REDIS_URL)
 CHANNEL_LAYERS = {
     "default": {

@@ -35,9 +35,11 @@ def route(queue: str) -> Queue:
 
 
 def send_assignments(messages: Sequence[Message]) -> None:
-    """Tell each machine of its assignment, now. Called after commit."""
+    """Tell each machine of its assignment, now, until Redis is away. Called after commit."""
     for message in messages:
-        _send(TASK_NAME, [message.assignment], task_id=message.assignment, declare=(), queue=route(message.queue))
+        task_id = message.assignment
+        if not _send(TASK_NAME, [task_id], task_id=task_id, declare=(), queue=route(message.queue)):
+            break
 
 
 def wake_coordinator() -> None:
@@ -54,8 +56,11 @@ def verify_now(assignment: str) -> None:
     _send(VERIFY, [assignment])
 
 
-def _send(name: str, args: list[str], **options: object) -> None:
+def _send(name: str, args: list[str], **options: object) -> bool:
+    """Whether Redis took it."""
     try:
         current_app.send_task(name, args, retry=False, **options)
     except (OperationalError, OSError) as error:
         logger.warning("Could not send %s to Redis, the next cycle will: %s", name, error)
+        return False
+    return True

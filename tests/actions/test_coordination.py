@@ -1,0 +1,230 @@
+"""Assigning: fair, counted, and safe to do twice at once."""
+
+import threading
+from collections import Counter
+
+import pytest
+from django.db import connections
+
+from marketplace.actions import clients, coordination, jobs, quotes
+from marketplace.actions.audit import audit
+from marketplace.models import Assignment, Client, Event, Job, Network, Worker
+from tests import factories as make
+
+
+@pytest.mark.django_db
+def test_three_equal_workers_share_sixty_jobs():
+    make.make_client()
+    for name in "abc":
+        make.make_worker(name)
+    for _ in range(60):
+        make.run_to_end(make.make_job(reward=1))
+    shares = Counter(Job.objects.values_list("worker__name", flat=True))
+    assert sorted(shares) == ["a", "b", "c"]
+    assert min(shares.values()) >= 10
+
+
+@pytest.mark.django_db
+def test_one_clients_backlog_does_not_starve_another():
+    make.make_client("alice")
+    make.make_client("bob")
+    for _ in range(20):
+        make.make_job("alice", reward=1)
+    bobs = make.make_job("bob", reward=1)
+    make.make_worker()
+    served = []
+    while bobs.state != "verified":
+        assignment = Assignment.objects.get(pk=_assign_one().pk)
+        served.append(assignment.job.client.address)
+        make.start(assignment)
+        make.submit_answer(assignment, make.right_answer(assignment.job))
+        make.verify(assignment)
+        bobs.refresh_from_db()
+    assert len(served) <= 3
+
+
+def _assign_one() -> Assignment:
+    assert coordination.assign_pending() == 1
+    return Assignment.objects.get(state="dispatched")
+
+
+@pytest.mark.django_db
+def test_a_requirement_is_met_or_waited_for():
+    make.make_client()
+    make.make_worker("small", "RTX 3060", 12.7)
+    job = make.make_job(requirements={"gpu_type": "A100"})
+    other = make.make_job(requirements={"min_compute_capacity": 50})
+    assert coordination.assign_pending() == 0
+    make.make_worker("large", "A100", 19.5)
+    assert coordination.assign_pending() == 1
+    job.refresh_from_db()
+    other.refresh_from_db()
+    assert (job.worker.name, other.state) == ("large", "pending")
+
+
+@pytest.mark.django_db
+def test_a_reward_above_what_the_stake_covers_waits():
+    make.make_client(balance=10_000)
+    make.make_worker(stake=100)
+    make.make_job(reward=1001)
+    assert coordination.assign_pending() == 0
+
+
+@pytest.mark.django_db
+def test_a_silent_a_draining_and_a_suspended_worker_get_nothing():
+    make.make_client()
+    make.make_job()
+    for name, change in {
+        "silent": {"last_heartbeat_at": "2000-01-01T00:00:00Z"},
+        "draining": {"draining": True},
+        "suspended": {"is_active": False},
+    }.items():
+        Worker.objects.filter(pk=make.make_worker(name).pk).update(**change)
+    assert coordination.assign_pending() == 0
+
+
+@pytest.mark.django_db
+def test_the_switch_governs_assigning_alone_and_trigger_assigns_once_in_either_state():
+    make.make_client()
+    make.make_worker()
+    job = make.make_job()
+    coordination.set_active(active=False, actor="olga")
+    assert coordination.run_cycle().assigned == 0
+    assert coordination.trigger(actor="olga") == 1
+    assignment = job.assignments.get()
+    make.start(assignment)
+    Assignment.objects.update(lease_expires_at="2000-01-01T00:00:00Z")
+    assert coordination.run_cycle().expired == 1
+    assert Network.objects.get().switched_by == "olga"
+    assert Event.objects.filter(kind="network.stopped").exists()
+
+
+@pytest.mark.django_db
+def test_word_that_was_lost_is_sent_again(monkeypatch):
+    make.make_client()
+    make.make_worker()
+    assignment = make.assign(make.make_job())
+    sent = []
+    monkeypatch.setattr("marketplace.dispatch.send_assignments", sent.extend)
+    coordination.run_cycle()
+    assert sent == [], "it was sent just now"
+    Assignment.objects.update(sent_at="2000-01-01T00:00:00Z", created_at="2000-01-01T00:00:00Z")
+    assert coordination.run_cycle().sent_again == 1
+    assert sent[0].assignment == str(assignment.pk)
+
+
+@pytest.mark.django_db
+def test_assigning_costs_the_same_statements_for_two_jobs_and_for_twenty(django_assert_max_num_queries):
+    make.make_client()
+    for i in range(22):
+        make.make_worker(f"w{i}")
+    for count in (2, 20):
+        for _ in range(count):
+            make.make_job(reward=1)
+        with django_assert_max_num_queries(20):
+            assert coordination.assign_pending() == count
+
+
+@pytest.mark.django_db
+def test_a_quote_names_who_could_take_it_and_what_would_be_held():
+    make.make_client()
+    make.make_worker("big", "A100", 19.5)
+    make.make_worker("small", "RTX 3060", 12.7)
+    submission = jobs.Submission(
+        client_address="alice", model_type="linear_regression", requirements={"gpu_type": "A100"}, reward=40
+    )
+    found = quotes.quote(submission=submission, user=None)
+    assert (found["workers"], found["workers_excluded"], found["held"], found["balance_after"]) == (["big"], 1, 40, 960)
+    assert found["suggested_reward"] > 0
+    assert not Job.objects.exists()
+
+
+def in_threads(count: int, work) -> list:
+    """Run `work(i)` in as many threads at once; answer what each returned or raised."""
+    results: list = [None] * count
+    barrier = threading.Barrier(count)
+
+    def run(i: int) -> None:
+        barrier.wait()
+        try:
+            results[i] = work(i)
+        except Exception as error:  # noqa: BLE001  it is what the test looks at
+            results[i] = error
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_two_coordinators_at_once_assign_each_job_once(committed_db):
+    make.make_client()
+    for i in range(12):
+        make.make_worker(f"w{i}")
+    for _ in range(12):
+        make.make_job(reward=1)
+    in_threads(4, lambda i: [coordination.run_cycle() for _ in range(5)])
+    assert Assignment.objects.count() == 12
+    assert Job.objects.filter(attempt=1, state="assigned").count() == 12
+
+
+def test_one_key_sent_many_times_at_once_is_one_job(committed_db):
+    make.make_client()
+    submission = jobs.Submission(client_address="alice", model_type="linear_regression", reward=5)
+
+    def submit(i: int):
+        return jobs.submit(submission=submission, user=None, idempotency_key="k", body_sha256="b").pk
+
+    assert len(set(in_threads(6, submit))) == 1
+    assert Job.objects.count() == 1
+
+
+def test_one_answer_checked_by_many_verifiers_at_once_is_paid_once(committed_db):
+    make.make_client()
+    make.make_worker()
+    job = make.make_job()
+    assignment = make.assign(job)
+    make.start(assignment)
+    make.submit_answer(assignment, make.right_answer(job))
+    assert sorted(in_threads(4, lambda i: make.verify(assignment))) == ["", "", "", "accepted"]
+
+
+def test_an_answer_and_a_cancellation_at_once_are_one_or_the_other(committed_db):
+    make.make_client()
+    make.make_worker()
+    for _ in range(5):
+        job = make.make_job(reward=10)
+        assignment = make.assign(job)
+        make.start(assignment)
+        answer = make.right_answer(job)
+        in_threads(
+            2,
+            lambda i, a=assignment, j=job, x=answer: (
+                make.submit_answer(a, x) if i else jobs.cancel(job_id=j.pk, user=None, actor="alice")
+            ),
+        )
+        make.verify(assignment)
+        job.refresh_from_db()
+        assert job.state in ("verified", "cancelled")
+        assert audit().ok
+
+
+def test_a_wallet_spent_from_many_sides_at_once_is_never_overdrawn(committed_db):
+    make.make_client(balance=50)
+    outcomes = in_threads(8, lambda i: make.make_job(reward=10).pk)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    assert len(refused) == 3
+    assert all("alice has 0 tokens" in str(each) for each in refused)
+    assert Client.objects.get().wallet.balance == 0
+
+
+def test_one_name_registered_many_times_at_once_is_one_client(committed_db):
+    outcomes = in_threads(
+        4, lambda i: clients.register_client(address="alice", initial_balance=10, user=None).address
+    )
+    assert outcomes.count("alice") == 1
+    assert Client.objects.count() == 1
