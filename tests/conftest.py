@@ -22,6 +22,7 @@ from django.db import connection, connections
 from django.test.utils import setup_databases
 from psycopg import sql
 
+from computenet import celery_app
 from computenet.sandbox.embedded_redis import EmbeddedRedis
 from tests import postgres
 
@@ -59,6 +60,7 @@ os.environ.update(
 # Read now: pytest-django sets Django up before test modules come, but only where settings have been read.
 assert settings.SANDBOX
 UNUSED = settings.DATABASES["default"]["NAME"]
+celery_app.conf.broker_url = _redis.url  # it was made before the environment was set
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

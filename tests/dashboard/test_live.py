@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -173,6 +173,8 @@ async def hints(act: Callable[[], None], seconds: float) -> list[dict[str, Any]]
     await sync_to_async(act, thread_sensitive=False)()
     await asyncio.sleep(seconds)
     listener.cancel()
+    with suppress(asyncio.CancelledError):
+        await listener
     return heard
 
 
@@ -195,7 +197,9 @@ def test_a_burst_is_two_hints_and_its_last_topic_is_not_lost(quiet):
         publish("clients")
 
     heard = asyncio.run(hints(burst, 1.5))
-    assert [message["topics"] for message in heard] == [["jobs"], ["clients", "workers"]]
+    first, last = (message["topics"] for message in heard)
+    assert first == ["jobs"]
+    assert {"clients", "workers"} <= set(last)
 
 
 def test_nothing_is_told_of_what_was_rolled_back(committed_db, quiet):
