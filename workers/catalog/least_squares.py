@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workers.catalog.backend import NUMPY, Backend, row_slices
-from workers.catalog.base import DataError, Float
+from workers.catalog.base import DataError, Float, Progress
 
 RANK_TOLERANCE = 1e-6  # singular values of standardised columns, relative to the largest
 REFINEMENTS_MAX = 12
@@ -53,7 +53,7 @@ def means(X: Float, y: Float) -> tuple[Float, float]:
     return total / len(X), float(np.mean(y))
 
 
-def moments(X: Float, y: Float, alpha: float, backend: Backend = NUMPY) -> Moments:
+def moments(X: Float, y: Float, alpha: float) -> Moments:
     """Two passes: the second is centred, so a large mean costs no digits.
 
     Raises:
@@ -121,17 +121,21 @@ def gradient(X: Float, y: Float, b: Float, at: Moments, alpha: float, backend: B
     return Gradient(g, squares / len(X) - drift * drift, at.y_mean - float(at.mean @ b) + drift)
 
 
-def fit(X: Float, y: Float, alpha: float, backend: Backend) -> tuple[Float, Float]:
+def fit(X: Float, y: Float, alpha: float, backend: Backend, progress: Progress) -> tuple[Float, Float]:
     """The coefficients (d,) and the intercept (): the least-norm optimum in standardised columns.
 
     Raises:
         DataError: a number overflows.
+        Cancelled: from `progress`.
     """
+    progress(0.0, "means and scales")
     at = moments(X, y, alpha)
+    progress(0.1, "normal equations")
     H = spectrum(normal_matrix(X, at, alpha, backend))
     w = np.zeros(X.shape[1])
     intercept, before = at.y_mean, np.inf
-    for _ in range(REFINEMENTS_MAX):
+    for refinement in range(REFINEMENTS_MAX):
+        progress(0.6 + 0.4 * refinement / REFINEMENTS_MAX, f"refinement {refinement + 1}")
         found = gradient(X, y, w / at.scale, at, alpha, backend)
         intercept = found.intercept
         step = solve(H, found.g)

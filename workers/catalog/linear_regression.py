@@ -60,9 +60,8 @@ class LinearRegression(CatalogModel):
     def fit(
         self, X: Float, y: Float | None, params: Params, seed: int, *, backend: Backend, progress: Progress
     ) -> dict[str, NDArray[Any]]:
-        progress(0.0, "normal equations")
-        b, intercept = least_squares.fit(X, _target(y), self.alpha(params), backend)
-        progress(1.0, "coefficients refined")
+        b, intercept = least_squares.fit(X, _target(y), self.alpha(params), backend, progress)
+        progress(1.0, "done")
         return {"coefficients": b, "intercept": intercept}
 
     def check(

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.catalog.backend import Backend
+from workers.catalog.backend import Backend, row_slices
 from workers.catalog.base import Float
 from workers.catalog.kmeans_start import generator
 
 RESEEDED_STEPS = 10
+BLOCK_BYTES = 8 << 20  # few calls of the BLAS a step: on a busy machine each waits for its threads
 Labels = NDArray[np.uint16]
 Rows = NDArray[np.uint32]
 
@@ -111,7 +112,8 @@ class Nearest:
         if not self.centred:
             half = half + moved @ self.shift
         labels = np.empty(len(self.X), dtype=np.uint16)
-        for rows, block in self.backend.blocks(self.X):
+        for rows in row_slices(self.X, BLOCK_BYTES):
+            block = self.X[rows]
             scores = (block - self.shift if self.centred else block) @ moved.T
             scores -= half
             labels[rows] = scores.argmax(axis=1)

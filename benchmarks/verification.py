@@ -1,0 +1,81 @@
+"""What checking costs beside computing: the time of `check` over that of scikit-learn's own fit, in one run.
+
+    python -m benchmarks.verification [--repeat 3] [--quick]
+
+`check` is what decides; `present` makes the result that the client reads (predictions, labels, components), once.
+Our k-means answer and its check always cover all ten starts; they are set beside one and ten starts of scikit-learn's.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+from workers.catalog import MODELS
+from workers.catalog.backend import NUMPY
+from workers.catalog.base import no_progress
+
+SEED = 1
+
+
+def seconds(repeat: int, work: Callable[[], Any]) -> tuple[float, Any]:
+    """The least time of `repeat` runs, and the last run's value."""
+    best, value = float("inf"), None
+    for _ in range(repeat):
+        started = time.perf_counter()
+        value = work()
+        best = min(best, time.perf_counter() - started)
+    return best, value
+
+
+def row(label: str, name: str, X: Any, y: Any, given: dict[str, Any], oracle: Any, goal: float, repeat: int) -> None:
+    """Print one line: `goal` is the share of `oracle`'s time that the check should not exceed."""
+    model = MODELS[name]
+    params = model.clean(given)
+    rng = np.random.default_rng(SEED)
+    theirs, _ = seconds(1 if name == "kmeans_clustering" else repeat, lambda: oracle.fit(X, y))
+    ours, answer = seconds(1, lambda: model.fit(X, y, params, SEED, backend=NUMPY, progress=no_progress))
+    check, found = seconds(repeat, lambda: model.check(X, y, params, SEED, answer, rng=rng))
+    present, _ = seconds(1, lambda: model.present(X, y, params, answer))
+    megabytes = sum(array.nbytes for array in answer.values()) / 1e6
+    print(
+        f"{label:46} sklearn {theirs:7.2f} s  our fit {ours:6.2f} s  check {check:6.3f} s = {check / theirs:6.2%} "
+        f"(goal {goal:.0%})  present {present:6.3f} s = {present / theirs:6.2%}  "
+        f"answer {megabytes:.1f} MB of {X.nbytes / 1e6:.0f} MB  {found.verdict}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
+    arguments = parser.parse_args()
+    part = 10 if arguments.quick else 1
+    rng = np.random.default_rng(0)
+
+    n = 200_000 // part
+    X = rng.normal(size=(n, 100)) @ rng.normal(size=(100, 100)) + 10.0
+    y = X @ rng.normal(size=100) + rng.normal(size=n)
+    row(f"regression {n} x 100", "linear_regression", X, y, {}, LinearRegression(), 0.04, arguments.repeat)
+    labels = (y > np.median(y)).astype(float)
+    row(f"logistic {n} x 100", "logistic_regression", X, labels, {}, LogisticRegression(), 0.05, arguments.repeat)
+
+    X = rng.normal(size=(50_000 // part, 1000)) * np.linspace(3, 1, 1000)
+    oracle = PCA(10, svd_solver="covariance_eigh")
+    row(f"PCA {len(X)} x 1000", "pca_analysis", X, None, {"n_components": 10}, oracle, 0.08, arguments.repeat)
+
+    X = rng.normal(size=(40, 100))[rng.integers(40, size=n)] * 0.3 + rng.normal(size=(n, 100))
+    for starts in (1, 10):
+        oracle = KMeans(32, n_init=starts, random_state=0)
+        label = f"k-means {n} x 100, k = 32, {starts} start{'s' * (starts > 1)} of theirs"
+        row(label, "kmeans_clustering", X, None, {"k": 32}, oracle, 0.02, arguments.repeat)
+
+
+if __name__ == "__main__":
+    main()
