@@ -1,12 +1,12 @@
 """A real Chromium against a real sandbox: the machine's own, or the one that `playwright install chromium` fetched."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from computenet.sandbox.embedded_redis import free_port
 from tests.sandbox.running import Sandbox, running
@@ -30,7 +30,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwrigh
     pytest.skip("There is no Chromium here (Debian: apt install chromium).")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     with running(tmp_path_factory.mktemp("home"), free_port()) as started:
         yield started
@@ -40,6 +40,31 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 def page(page: Page, sandbox: Sandbox) -> Iterator[Page]:
     """A page whose errors fail the test, and which asks nobody but the sandbox for anything."""
     problems: list[str] = []
+    _watch(page, sandbox, problems)
+    yield page
+    assert problems == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, sandbox: Sandbox) -> Iterator[Callable[..., Page]]:
+    """Opens a path of the sandbox in a context of one's own (a phone, no scripts), watched like `page`."""
+    contexts: list[BrowserContext] = []
+    problems: list[str] = []
+
+    def open_(path: str = "/", **options: Any) -> Page:
+        contexts.append(browser.new_context(base_url=sandbox.address, **options))
+        page = contexts[-1].new_page()
+        _watch(page, sandbox, problems)
+        page.goto(path)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def _watch(page: Page, sandbox: Sandbox, problems: list[str]) -> None:
     page.on("pageerror", lambda error: problems.append(f"script: {error}"))
     page.on("console", lambda line: problems.append(f"console: {line.text}") if line.type == "error" else None)
     page.on(
@@ -51,5 +76,4 @@ def page(page: Page, sandbox: Sandbox) -> Iterator[Page]:
         ),
     )
     page.set_default_timeout(10_000)
-    yield page
-    assert problems == []
+    expect.set_options(timeout=10_000)

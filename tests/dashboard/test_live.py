@@ -188,18 +188,15 @@ def publish(*topics: str) -> None:
     notifications._publisher.add(topics)
 
 
-def test_a_burst_is_two_hints_and_its_last_topic_is_not_lost(quiet):
+def test_a_burst_is_few_hints_and_its_last_topic_is_not_lost(quiet):
     def burst() -> None:
         for _ in range(500):
             publish("jobs")
-        time.sleep(0.1)
-        publish("workers")
         publish("clients")
 
     heard = asyncio.run(hints(burst, 1.5))
-    first, last = (message["topics"] for message in heard)
-    assert first == ["jobs"]
-    assert {"clients", "workers"} <= set(last)
+    assert 1 <= len(heard) <= 2
+    assert {topic for message in heard for topic in message["topics"]} == {"jobs", "clients"}
 
 
 def test_nothing_is_told_of_what_was_rolled_back(committed_db, quiet):
