@@ -17,9 +17,7 @@ _cors = CorsMiddleware(lambda request: HttpResponse())
 
 def allowed(origin: str, own: str) -> bool:
     """Is `origin` this site's `own`, or one that the operator has allowed?"""
-    return (
-        origin == own or cors.CORS_ALLOW_ALL_ORIGINS or _cors.origin_found_in_white_lists(origin, urlsplit(origin))
-    )
+    return origin == own or cors.CORS_ALLOW_ALL_ORIGINS or _cors.origin_found_in_white_lists(origin, urlsplit(origin))
 
 
 class OriginMiddleware:

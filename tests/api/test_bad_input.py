@@ -62,7 +62,7 @@ BAD_TEXTS = {
     "minus Infinity": f'{{{ALICE}, "initial_balance": -Infinity}}',
     "1e999": f'{{{ALICE}, "initial_balance": 1e999}}',
     "an integer of 5000 digits": f'{{{ALICE}, "initial_balance": {"9" * 5000}}}',
-    "a key twice": f'{{{ALICE}, {ALICE}}}',
+    "a key twice": f"{{{ALICE}, {ALICE}}}",
     "deep nesting": f'{{{ALICE}, "initial_balance": {"[" * 5000}{"]" * 5000}}}',
     "nesting of 100": f'{{{ALICE}, "initial_balance": {"[" * 100}{"]" * 100}}}',
     "half a surrogate pair": '{"client_address": "\\ud800"}',

@@ -54,6 +54,13 @@ def test_a_browsable_page_shows_a_refusal_too(client: Client) -> None:
     assert "This field is required" in answer.content.decode()
 
 
+@pytest.mark.django_db
+def test_the_front_door_gives_a_browser_the_dashboard(client: Client) -> None:
+    answer = client.get("/", headers=HTML)
+    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/html")
+    assert "Accept" in answer["Vary"] and b"</html>" in answer.content
+
+
 def schema() -> dict[str, dict[str, dict[str, object]]]:
     out = StringIO()
     call_command("spectacular", "--fail-on-warn", stdout=out)

@@ -63,9 +63,7 @@ def fill(client: Client, count: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/pending", "/workers", "/clients", "/datasets"])
-def test_a_list_takes_two_queries_however_long_it_is(
-    client: Client, django_assert_num_queries: Any, path: str
-) -> None:
+def test_a_list_takes_two_queries_however_long_it_is(client: Client, django_assert_num_queries: Any, path: str) -> None:
     fill(client, 7)
     asks_the_time = path == "/workers" and connection.vendor == "postgresql"  # on SQLite that is no query
     with django_assert_num_queries(3 if asks_the_time else 2):

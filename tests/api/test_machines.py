@@ -105,8 +105,15 @@ def test_a_heartbeat_renews_what_it_names_and_learns_what_is_dead(machine: Machi
 
 @pytest.mark.parametrize(
     "beat",
-    [{"progress": 2}, {"progress": "0.5"}, {"progress": True},
-     {"fence": -1}, {"assignment": "x"}, {"note": 5}, {"x": 5}],
+    [
+        {"progress": 2},
+        {"progress": "0.5"},
+        {"progress": True},
+        {"fence": -1},
+        {"assignment": "x"},
+        {"note": 5},
+        {"x": 5},
+    ],
     ids=str,
 )
 def test_a_bad_heartbeat_is_refused(machine: Machine, assignment: Assignment, beat: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from marketplace import storage
-from marketplace.models import Assignment, guards
-from tests.api.calls import ROWS, WORKER, register_client, register_worker, submit_job
+from marketplace.models import guards
+from tests.api.calls import WORKER, register_client, register_worker, submit_job
 from tests.api.machine import Machine, assign
 from tests.api.server import Server
 
@@ -61,9 +61,14 @@ def test_limits_hosts_origins_and_chunks(server: Server) -> None:
 
 
 def too_large_is_refused_before_a_byte_of_it_is_read(server: Server) -> None:
-    for line, kind in [("POST /job/submit", "application/json"), ("POST /nowhere", "application/json"),
-                       ("POST /datasets", "application/json"), ("POST /datasets", "multipart/form-data; boundary=x"),
-                       ("PUT /assignment/00000000-0000-4000-8000-000000000000/result", "application/octet-stream")]:  # fmt: skip
+    calls = [
+        ("POST /job/submit", "application/json"),
+        ("POST /nowhere", "application/json"),
+        ("POST /datasets", "application/json"),
+        ("POST /datasets", "multipart/form-data; boundary=x"),
+        ("PUT /assignment/00000000-0000-4000-8000-000000000000/result", "application/octet-stream"),
+    ]
+    for line, kind in calls:
         head = f"{line} HTTP/1.1\r\nContent-Type: {kind}\r\nContent-Length: {10**15}"
         status, content, _ = answer_to(server, head)
         assert status == 413, (line, kind)
