@@ -4,7 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -137,8 +137,11 @@ def standby_key() -> str:
     ).enrolment_key
 
 
-def enrol(*, request: Mapping[str, Any]) -> dict[str, Any]:
+def enrol(*, request: Mapping[str, Any], machine: Worker | None = None) -> dict[str, Any]:
     """Give a machine that shows an unused enrolment key its secrets and its queue.
+
+    A `machine` that is enrolled already says what it is now and learns where its queue is now; it shows no key, keeps
+    its secret, and the reply's `secret` is "".
 
     Raises:
         Forbidden: the key is unknown, used or expired.
@@ -149,30 +152,28 @@ def enrol(*, request: Mapping[str, Any]) -> dict[str, Any]:
             f"This network speaks protocol {PROTOCOL_VERSION} and the machine protocol {request['protocol']}; "
             "install the version of the worker that the network runs."
         )
-    secret, broker_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    secret = "" if machine else secrets.token_urlsafe(32)
+    broker_secret = secrets.token_urlsafe(32)
     with transaction.atomic():
         now = database_now()
-        found = EnrolmentKey.objects.filter(
-            sha256=digest(request["enrolment_key"]), used_at=None, expires_at__gt=now
-        ).first()
-        # Used by a compare-and-set: of two machines that show one key, one gets in.
-        if not found or not EnrolmentKey.objects.filter(pk=found.pk, used_at=None).update(used_at=now):
-            raise Forbidden("This enrolment key is unknown, used or expired; ask for a new one.")
-        worker = Worker.objects.select_for_update(no_key=True).get(pk=found.worker_id)
-        device = request["device"]
-        _take_device(worker, device)
+        worker_id = machine.pk if machine else _spend(request["enrolment_key"], now)
+        worker = Worker.objects.select_for_update(no_key=True).get(pk=worker_id)
+        _take_device(worker, request["device"])
         worker.host = None
-        worker.device, worker.catalog = device, request["catalog"]
+        worker.device, worker.catalog = request["device"], request["catalog"]
         worker.protocol, worker.slots = request["protocol"], request["slots"]
-        worker.secret_sha256, worker.broker_secret_sha256 = digest(secret), digest(broker_secret)
+        worker.broker_secret_sha256 = digest(broker_secret)
         worker.queue = queue_name(worker.gpu_tag, str(worker.pk))
-        worker.enrolled_at = worker.last_heartbeat_at = now
+        worker.last_heartbeat_at = now
+        if secret:
+            worker.secret_sha256, worker.enrolled_at = digest(secret), now
+            record("worker.enrolled", actor=worker.name, worker=worker, reason=f"on {request['device']['name']}")
         worker.save()
         if worker.standby:
             Worker.objects.filter(enrolled_at=None).update(host=worker)
-        record("worker.enrolled", actor=worker.name, worker=worker, reason=f"on {device['name']}")
         _wake()
-    broker.admit([worker])
+    if worker.is_active:
+        broker.admit([worker])
     return {
         "worker": str(worker.pk),
         "worker_id": worker.name,
@@ -181,6 +182,15 @@ def enrol(*, request: Mapping[str, Any]) -> dict[str, Any]:
         "broker_url": broker.url_for(worker, broker_secret),
         "heartbeat_seconds": settings.POLICY.heartbeat_seconds,
     }
+
+
+def _spend(key: str, now: datetime) -> Any:
+    """The worker that an enrolment key opens; of two machines that show one key, one gets in."""
+    usable = EnrolmentKey.objects.filter(sha256=digest(key), used_at=None, expires_at__gt=now)
+    found = usable.first()
+    if found is None or not usable.filter(pk=found.pk).update(used_at=now):
+        raise Forbidden("This enrolment key is unknown, used or expired; ask for a new one.")
+    return found.worker_id
 
 
 def _take_device(worker: Worker, device: Mapping[str, Any]) -> None:

@@ -41,16 +41,19 @@ class MachineCall(Call):
 
 
 class Enrol(Call):
-    """Show an enrolment key, once, and get the worker's secrets and its queue."""
+    """Show an enrolment key, once, and get the worker's secrets and its queue.
 
-    authentication_classes = ()
+    A machine that is enrolled already shows its secret in the place of a key, to say what it is now.
+    """
+
+    authentication_classes = (MachineAuthentication,)
     permission_classes = (AllowAny,)
     renderer_classes = (JSONRenderer,)
     serializer_class = EnrolRequest
 
     @documented(EnrolReply, tags=["machines"], operation_id="machine_enrol")
     def post(self, request):
-        return Response(workers.enrol(request=self.parsed()))
+        return Response(workers.enrol(request=self.parsed(), machine=request.auth))
 
 
 class Heartbeat(MachineCall):

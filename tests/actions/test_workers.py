@@ -89,6 +89,17 @@ def test_a_key_enrols_one_machine_once():
         make.enrol("guess")
 
 
+def test_a_machine_that_restarts_shows_no_key_and_learns_where_its_queue_is(redis_url):
+    first = make.enrol(register().enrolment_key)
+    worker = Worker.objects.get()
+    again = make.enrol("", machine=worker, slots=3)
+    worker.refresh_from_db()
+    assert (again["secret"], again["queue"], worker.slots) == ("", first["queue"], 3)
+    assert connect(again).ping()
+    with pytest.raises(redis.exceptions.AuthenticationError):
+        connect(first).ping()
+
+
 def test_only_digests_of_secrets_are_kept():
     key = register().enrolment_key
     reply = make.enrol(key)

@@ -18,7 +18,7 @@ class Device(Strict):
 
 
 class EnrolRequest(Strict):
-    enrolment_key = Text(max_length=100)
+    enrolment_key = Text(max_length=100, allow_blank=True)
     protocol = WholeNumber(max_value=30_000)
     catalog = serializers.DictField(child=WholeNumber(max_value=30_000), help_text="Model → version.")
     device = Device()
