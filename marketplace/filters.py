@@ -48,7 +48,14 @@ STATES = {
 
 
 @register.filter
+def word(state: str) -> str:
+    """What people read for a state."""
+    return STATES[state].label if state in STATES else state
+
+
+@register.filter
 def chip(state: str) -> SafeString:
+    """A state as its word and sign, in its colour."""
     label, sign, tone = STATES.get(state, State(state, "•", "off"))
     return format_html(
         '<span class="chip {}" data-state="{}"><span aria-hidden="true">{}</span> {}</span>', tone, state, sign, label

@@ -53,21 +53,32 @@ def viewer_of(user: Any) -> Viewer | None:
     return Viewer(sees_all=False, operates=False, user_id=user.pk)
 
 
+def strict(view: View) -> View:
+    """A page of ours: never cached, and nothing runs in it but our own scripts."""
+
+    @never_cache
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return response
+
+    return guarded
+
+
 def page(view: View) -> View:
-    """A page of ours: wants a log-in outside the sandbox, is never cached, and carries a strict content policy.
+    """A page of ours that wants a log-in outside the sandbox.
 
     The view gets the viewer as its second argument.
     """
 
-    @never_cache
+    @strict
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         viewer = viewer_of(request.user)
         if viewer is None:
             return redirect_to_login(request.get_full_path())
-        response = view(request, viewer, *args, **kwargs)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        return response
+        return view(request, viewer, *args, **kwargs)
 
     return guarded
 

@@ -5,12 +5,13 @@ from django.urls import path
 from django.views.generic import RedirectView
 
 from marketplace.dashboard import views, writes
+from marketplace.dashboard.access import strict
 
 urlpatterns = [
     # Not the admin's log-in: that one is for operators alone.
     path(
         "login/",
-        LoginView.as_view(template_name="dashboard/login.html", redirect_authenticated_user=True),
+        strict(LoginView.as_view(template_name="dashboard/login.html", redirect_authenticated_user=True)),
         name="login",
     ),
     path("logout/", LogoutView.as_view(next_page="login"), name="logout"),

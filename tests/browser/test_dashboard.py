@@ -84,6 +84,7 @@ def test_a_job_page_shows_the_result_when_it_is_there(open_page, sandbox: Sandbo
     expect(page.get_by_role("button", name="Cancel this job")).to_be_visible()
     sandbox.call("POST", "/network/coordination/start")
     expect(page.locator("#job .headline")).to_contain_text("verified")
+    expect(page.locator("#announcement")).to_have_text("The job is verified.")
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
     expect(page.get_by_role("heading", name="Verdict on attempt 1")).to_be_visible()
     expect(page.get_by_role("button", name="Cancel this job")).to_be_hidden()

@@ -64,6 +64,17 @@ function keepFocus() {
   });
 }
 
+// --- what changed is said: a region that is swapped itself is not read out ---------------------------------------
+
+function announceChanges() {
+  const region = document.getElementById("announcement");
+  const current = () => document.querySelector("[data-announce]")?.dataset.announce ?? "";
+  let said = current();
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    if (current() !== said) region.textContent = said = current();
+  });
+}
+
 // --- forms -------------------------------------------------------------------------------------------------------
 
 function onlyTheChosenModel(form) {
@@ -101,6 +112,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const live = document.getElementById("live");
   if (live) {
     keepFocus();
+    announceChanges();
     followLive(live);
   }
 });
