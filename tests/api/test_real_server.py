@@ -135,6 +135,8 @@ def test_a_large_matrix_is_streamed_and_never_held_in_memory(server: Server) -> 
         with requests.get(url, headers=machine.headers, stream=True, timeout=30) as answer:
             assert answer.status_code == 200
             for block in answer.iter_content(1 << 20):
+                if not received:
+                    nobody_else_is_connected()
                 received += len(block)
         assert received == size
         assert server.peak_memory_bytes() - before < 64 * 1024**2
@@ -142,6 +144,16 @@ def test_a_large_matrix_is_streamed_and_never_held_in_memory(server: Server) -> 
             assert (answer.status_code, len(answer.content)) == (206, 7)
     finally:
         file.write_bytes(usual)
+
+
+def nobody_else_is_connected() -> None:
+    """The stream holds no database connection; only PostgreSQL can say."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert cursor.fetchone()[0] == 0
 
 
 def test_the_web_process_does_not_start_on_a_database_without_its_guards(committed_db: str, tmp_path: Path) -> None:
