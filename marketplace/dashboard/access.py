@@ -9,12 +9,13 @@ from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 
 from marketplace.models import Client, Job
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 # No inline script or style, nothing from elsewhere. The API's own pages have scripts of their own and are not ours.
 CONTENT_SECURITY_POLICY = (
@@ -58,7 +59,7 @@ def strict(view: View) -> View:
 
     @never_cache
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = view(request, *args, **kwargs)
         response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
         return response
@@ -74,7 +75,7 @@ def page(view: View) -> View:
 
     @strict
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         viewer = viewer_of(request.user)
         if viewer is None:
             return redirect_to_login(request.get_full_path())

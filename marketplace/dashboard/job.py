@@ -9,6 +9,7 @@ from django.http import Http404
 from marketplace.actions.results import read_result
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.pages import Fragment, Page
+from marketplace.dashboard.waiting import why_it_waits
 from marketplace.domain.lifecycle import ENDED, JobState
 from marketplace.models import Job, Transfer
 from workers.catalog import MODELS
@@ -20,7 +21,7 @@ def job_page(viewer: Viewer, job_id: UUID) -> Page:
     return Page(
         f"job {job_id} {viewer.key}",
         f"/live/jobs/{job_id}/",
-        (Fragment("job", frozenset({"jobs"}), lambda: job(viewer, job_id)),),
+        (Fragment("job", frozenset({"jobs", "workers", "network"}), lambda: job(viewer, job_id)),),
     )
 
 
@@ -40,6 +41,7 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
         "model": MODELS.get(found.model_type),
         "ended": found.state in ENDED,
         "assignments": assignments,
+        "waits": why_it_waits(found, assignments) if found.state == JobState.PENDING else [],
         "verdicts": [each.verdict for each in reversed(assignments) if hasattr(each, "verdict")],
         "events": found.events.select_related("worker").order_by("id"),
         "ledger": ledger,

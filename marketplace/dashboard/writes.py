@@ -7,6 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
 from marketplace.actions import clients, coordination, datasets, jobs, workers
@@ -21,7 +22,7 @@ def posted(view: View) -> View:
 
     @page
     @wraps(view)
-    def guarded(request: HttpRequest, viewer: Viewer, *args: Any, **kwargs: Any) -> HttpResponse:
+    def guarded(request: HttpRequest, viewer: Viewer, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
             return redirect("home")
         return view(request, viewer, *args, **kwargs)

@@ -83,13 +83,19 @@ def attempt_of(job: Job) -> Assignment:
 
 def a_rejected_job(client: Client) -> Job:
     """A job whose first answer was wrong: its worker is slashed, and it waits for another."""
-    job = a_job(client, "computing")
-    assignment = attempt_of(job)
+    job = a_job(client)
+    be_wrong_about(job)
+    return job
+
+
+def be_wrong_about(job: Job) -> None:
+    """One more attempt, by a worker that is free, that brings a wrong answer."""
+    assignment = factories.assign(job)
+    factories.start(assignment)
     factories.submit_answer(assignment, factories.wrong_answer(job))
-    factories.verify(assignment)
+    assert factories.verify(assignment) == "rejected"
     job.refresh_from_db()
     assert job.state == "pending"
-    return job
 
 
 def jobs_in_every_state(client: Client) -> dict[str, Job]:

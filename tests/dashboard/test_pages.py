@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from marketplace.models import Worker
+from marketplace.models import Network, Worker
 from tests.dashboard import cast
 
 pytestmark = pytest.mark.django_db
@@ -76,6 +76,23 @@ def test_rejected_attempt_is_told_with_its_verdict_and_the_slash(client):
     job = cast.a_rejected_job(cast.a_client())
     html = body(client, f"/dashboard/jobs/{job.pk}/")
     assert "rejected" in html and ">slash</th>" in html
+
+
+def test_a_pending_job_says_why_it_waits(client):
+    payer = cast.a_client()
+    path = f"/dashboard/jobs/{cast.a_job(payer).pk}/"
+    assert "No active worker has a machine that is enrolled." in body(client, path)
+    cast.a_worker("silent_one", last_heartbeat_at=None)
+    cast.a_worker("silent_two", last_heartbeat_at=None)
+    Network.objects.update(coordination_active=False)
+    html = body(client, path)
+    assert "2 workers are silent." in html and "waits for a trigger" in html
+
+
+def test_a_job_whose_only_worker_was_wrong_says_that_it_has_tried(client):
+    cast.a_worker()
+    job = cast.a_rejected_job(cast.a_client())
+    assert "1 worker has tried this job before." in body(client, f"/dashboard/jobs/{job.pk}/")
 
 
 def test_worker_page_shows_machine_standing_and_work(client):
@@ -156,7 +173,7 @@ def test_job_page_takes_as_many_queries_for_many_attempts_as_for_one(client):
     path = f"/dashboard/jobs/{job.pk}/"
     few = queries(client, path)
     cast.a_worker("second")
-    cast.coordination.trigger(actor="tests")
+    cast.be_wrong_about(job)
     assert job.assignments.count() == 2
     assert queries(client, path) == few < 20
 
