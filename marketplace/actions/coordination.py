@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import expiry
+from marketplace.actions import expiry, stakes
 from marketplace.actions.events import record
 from marketplace.domain import reputation
 from marketplace.domain.lifecycle import AssignmentState, JobState
@@ -35,6 +35,7 @@ class Cycle:
 def run_cycle(*, assign: bool | None = None) -> Cycle:
     """Run everything once. `assign` forces or forbids assigning; None leaves it to the switch."""
     expired = expiry.expire_leases() + expiry.expire_deadlines()
+    stakes.release_due()
     active = Network.objects.values_list("coordination_active", flat=True).get(pk=1) if assign is None else assign
     assigned = assign_pending() if active else 0
     broker.restore_users()

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from marketplace import broker, notifications, storage
+from marketplace.actions import standing
 from marketplace.actions.endings import end_attempt, end_job, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
@@ -17,7 +18,7 @@ from marketplace.domain import escrow, reputation
 from marketplace.domain.ledger import Code
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
 from marketplace.domain.money import to_tokens
-from marketplace.models import Account, Assignment, Contributor, Job, Result, Verdict, Worker, database_now
+from marketplace.models import Account, Assignment, Job, Result, Verdict, Worker, database_now
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
 from workers.catalog.base import Check
@@ -163,7 +164,7 @@ def _write_verdict(assignment: Assignment, check: Check, secret: int, seconds: f
 
 def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
     worker = assignment.worker
-    contributor = Contributor.objects.select_for_update(no_key=True).get(pk=worker.contributor_id)
+    contributor = standing.lock_contributor(worker)
     end_attempt(assignment, AssignmentState.ACCEPTED, actor=ACTOR, reason=finding.check.reason)
     end_job(
         job,
@@ -174,41 +175,56 @@ def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
         scalars=finding.scalars,
     )
     Worker.objects.filter(pk=worker.pk).update(jobs_completed=F("jobs_completed") + 1)
+    _repay_loan(worker, assignment, job)
     # A job of one's own runs like any other, but earns no reputation.
-    own = contributor.user_id is not None and contributor.user_id == job.client.user_id
-    if not own:
+    if contributor.user_id is None or contributor.user_id != job.client.user_id:
         after = reputation.after_verified(contributor.reputation, settings.POLICY)
-        Contributor.objects.filter(pk=contributor.pk).update(reputation=after, verified=F("verified") + 1)
+        reason = f"Job {job.pk} was verified."
+        standing.move(contributor, after, reason=reason, actor=ACTOR, assignment=assignment, verified=1)
+
+
+def _repay_loan(worker: Worker, assignment: Assignment, job: Job) -> None:
+    amount = escrow.repayment(earned=job.reward, lent=worker.lent, share=settings.POLICY.loan_repayment_share)
+    if amount:
+        wallet = Account.objects.get(contributor=worker.contributor_id)
+        post([Posting(wallet, treasury(), amount, Code.LEND, f"assignment:{assignment.pk}:repay", job)])
+        Worker.objects.filter(pk=worker.pk).update(lent=F("lent") - amount)
 
 
 def _punish(job: Job, assignment: Assignment, check: Check) -> list[Worker]:
     """Slash and mark down for a wrong answer. Answers the workers that are deactivated by it."""
     worker, policy = assignment.worker, settings.POLICY
-    contributor = Contributor.objects.select_for_update(no_key=True).get(pk=worker.contributor_id)
+    contributor = standing.lock_contributor(worker)
     end_attempt(assignment, AssignmentState.REJECTED, actor=ACTOR, reason=check.reason, fault=Fault.WORKER)
-    stake = Account.objects.select_for_update(no_key=True).get(pk=worker.stake_id)
-    amount = escrow.slash(stake=stake.balance, reward=job.reward, share=policy.slash_share)
-    if amount:
-        post([Posting(stake, treasury(), amount, Code.SLASH, f"assignment:{assignment.pk}:slash", job)])
+    total = _slash(worker, assignment, job)
     after = reputation.after_rejected(contributor.reputation, policy)
-    Contributor.objects.filter(pk=contributor.pk).update(reputation=after, rejected=F("rejected") + 1)
-    record(
-        "worker.slashed",
-        actor=ACTOR,
-        job=job,
-        assignment=assignment,
-        worker=worker,
-        before=f"{contributor.reputation:g}",
-        after=f"{after:g}",
-        reason=f"{check.reason} It cost {to_tokens(amount)} tokens of stake.",
-    )
+    reason = f"{check.reason} It cost {to_tokens(total):,} tokens of stake."
+    standing.move(contributor, after, reason=reason, actor=ACTOR, assignment=assignment, rejected=1)
+    record("worker.slashed", actor=ACTOR, job=job, assignment=assignment, worker=worker, reason=reason)
     give_up_attempt(job, fault=Fault.WORKER, actor=ACTOR, reason=check.reason)
-    return [] if reputation.is_trusted(after, policy) else _deactivate(contributor, after)
+    return standing.deactivate_below_minimum(contributor, after, actor=ACTOR)
 
 
-def _deactivate(contributor: Contributor, score: float) -> list[Worker]:
-    workers = list(Worker.objects.filter(contributor=contributor, is_active=True))
-    Worker.objects.filter(pk__in=[worker.pk for worker in workers]).update(is_active=False)
-    for worker in workers:
-        record("worker.suspended", actor=ACTOR, worker=worker, reason=f"The reputation fell to {score:g}.")
-    return [worker for worker in workers if worker.enrolled_at]
+def _slash(worker: Worker, assignment: Assignment, job: Job) -> int:
+    """Take a slash out of the stake, and what is on its way out; a share goes to the client. Answers the total."""
+    policy = settings.POLICY
+    accounts = Account.objects.select_for_update(no_key=True).order_by("pk")
+    held = {a.pk: a for a in accounts.filter(pk__in=[pk for pk in (worker.stake_id, worker.unbonding_id) if pk])}
+    stake, unbonding = held[worker.stake_id], held.get(worker.unbonding_id or 0)
+    cost = escrow.split_slash(
+        stake=stake.balance,
+        unbonding=unbonding.balance if unbonding else 0,
+        reward=job.reward,
+        share=policy.slash_share,
+        to_client_share=policy.slash_to_client_share,
+    )
+    client, treasury_ = Account.objects.get(client=job.client_id), treasury()
+    owed_client, postings = cost.to_client, []
+    for source, amount in ((stake, cost.from_stake), (unbonding, cost.from_unbonding)):
+        for to, part in ((client, min(amount, owed_client)), (treasury_, amount - min(amount, owed_client))):
+            if part and source:
+                key = f"assignment:{assignment.pk}:slash:{source.kind}:{to.kind}"
+                postings.append(Posting(source, to, part, Code.SLASH, key, job))
+        owed_client -= min(amount, owed_client)
+    post(postings)
+    return cost.total

@@ -25,6 +25,31 @@ def on_cancelled(escrow: int, *, computing: bool, cancel_share: float) -> Split:
     return Split(captured=captured, voided=escrow - captured)
 
 
+@dataclass(frozen=True)
+class Slash:
+    """What a wrong answer costs a worker, in micro-tokens: where it is taken from and where it goes."""
+
+    from_stake: int
+    from_unbonding: int
+    to_client: int  # the rest goes to the treasury
+
+    @property
+    def total(self) -> int:
+        return self.from_stake + self.from_unbonding
+
+
+def split_slash(*, stake: int, unbonding: int, reward: int, share: float, to_client_share: float) -> Slash:
+    """A slash is counted on all that the worker put at risk, and reaches what is on its way out last."""
+    total = slash(stake=stake + unbonding, reward=reward, share=share)
+    from_stake = min(stake, total)
+    return Slash(from_stake, total - from_stake, int(total * to_client_share))
+
+
+def repayment(*, earned: int, lent: int, share: float) -> int:
+    """What of `earned` goes to pay back a lent stake."""
+    return min(lent, int(earned * share))
+
+
 def slash(*, stake: int, reward: int, share: float) -> int:
     """What a wrong answer costs: the smaller of `share` of the stake and the job's reward."""
     return min(int(stake * share), reward, stake)

@@ -30,6 +30,7 @@ class Code(StrEnum):
     STAKE = "stake"  # wallet → stake
     UNBOND = "unbond"  # stake → unbonding → wallet
     SLASH = "slash"  # stake or unbonding → treasury or wallet
+    OVERTURN = "overturn"  # treasury → stake or wallet: a slash that an operator took back
     TRANSFER = "transfer"  # wallet → wallet
 
 
@@ -49,6 +50,7 @@ ALLOWED: dict[Code, frozenset[tuple[AccountKind, AccountKind]]] = {
     C.SLASH: frozenset(
         {(K.STAKE, K.TREASURY), (K.STAKE, K.WALLET), (K.UNBONDING, K.TREASURY), (K.UNBONDING, K.WALLET)}
     ),
+    C.OVERTURN: frozenset({(K.TREASURY, K.STAKE), (K.TREASURY, K.WALLET)}),
     C.TRANSFER: frozenset({(K.WALLET, K.WALLET), (K.TREASURY, K.WALLET), (K.WALLET, K.TREASURY)}),
 }
 ONCE_A_JOB = frozenset({C.HOLD, C.CAPTURE, C.FEE, C.VOID})

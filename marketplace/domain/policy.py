@@ -15,6 +15,8 @@ class Policy:
     sandbox_client_grant: float = 1000  # where a client registered in the sandbox names no balance
     minimum_reward: float = 0.000001
     slash_share: float = 0.10  # of the stake, at most the job's reward
+    slash_to_client_share: float = 0.5  # of a slash, to the client that was kept waiting; the rest to the treasury
+    loan_repayment_share: float = 0.5  # of what a worker on a lent stake earns, until the loan is paid back
     cancel_share: float = 0.10  # of the reward, to the worker that was computing
     exposure_factor: float = 10  # open rewards in a worker's hands over its stake
     suggested_rate: float = 10  # tokens per quoted second, until there are payments to learn from
@@ -38,7 +40,13 @@ class Policy:
     time_limit_minimum_seconds: float = 60
     quote_overhead_seconds: float = 0.05  # sending, fetching and checking, whatever the size
     quote_flops: float = 5e9  # operations a second that a quote counts on
+    unbonding_seconds: float = 7 * 24 * 3600  # between unstaking and the wallet; a slash still reaches it
+    contest_seconds: float = 7 * 24 * 3600  # in which a contributor may contest a rejection
+    challenge_every_seconds: float = 24 * 3600  # on average, between two measurements of a GPU
     enrolment_key_seconds: float = 24 * 3600
+
+    # Measured GPUs
+    claim_share: float = 0.05  # of the claimed TFLOPS that a measurement must show, or the worker is marked
 
     # Counts
     max_attempts: int = 5

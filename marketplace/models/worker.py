@@ -46,6 +46,10 @@ class Worker(models.Model):
     name = models.CharField(max_length=64, unique=True, help_text="The label that its contributor chose: worker_id.")
     contributor = models.ForeignKey(Contributor, models.PROTECT, related_name="workers")
     stake = models.OneToOneField(Account, models.PROTECT, related_name="staked_worker")
+    unbonding = models.OneToOneField(
+        Account, models.PROTECT, null=True, blank=True, related_name="unbonding_worker", help_text="On its way out."
+    )
+    lent = models.BigIntegerField(default=0, help_text="Micro-tokens of its stake still owed to the treasury.")
     host = models.ForeignKey(
         "self",
         models.PROTECT,
@@ -59,6 +63,10 @@ class Worker(models.Model):
     gpu_tag = models.CharField(max_length=64)
     compute_capacity = models.FloatField(help_text="Claimed TFLOPS.")
     memory_bytes = models.BigIntegerField(default=0)
+    # What it showed that it is
+    measured_rate = models.FloatField(null=True, blank=True, help_text="Measured matrix rate, in TFLOPS.")
+    measured_at = models.DateTimeField(null=True, blank=True)
+    claim_doubted = models.BooleanField(default=False, help_text="It could not show a fair part of what it claims.")
     # What its machine reported at enrolment
     device = models.JSONField(default=dict, blank=True)
     catalog = models.JSONField(default=dict, blank=True)
@@ -86,6 +94,7 @@ class Worker(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(compute_capacity__gt=0), name="worker_capacity_positive"),
             models.CheckConstraint(condition=Q(slots__gte=1), name="worker_has_a_slot"),
+            models.CheckConstraint(condition=Q(lent__gte=0), name="worker_owes_no_less_than_nothing"),
         ]
 
     def __str__(self) -> str:

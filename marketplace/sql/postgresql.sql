@@ -55,6 +55,7 @@ BEGIN
       ('unbond', 'stake', 'unbonding'), ('unbond', 'unbonding', 'wallet'), ('unbond', 'unbonding', 'treasury'),
       ('slash', 'stake', 'treasury'), ('slash', 'stake', 'wallet'),
       ('slash', 'unbonding', 'treasury'), ('slash', 'unbonding', 'wallet'),
+      ('overturn', 'treasury', 'stake'), ('overturn', 'treasury', 'wallet'),
       ('transfer', 'wallet', 'wallet'), ('transfer', 'treasury', 'wallet'), ('transfer', 'wallet', 'treasury'))) THEN
     RAISE EXCEPTION 'this code does not join these accounts' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
@@ -212,3 +213,10 @@ CREATE TRIGGER cn_result_delete BEFORE DELETE ON marketplace_result
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a result is never deleted');
 CREATE TRIGGER cn_result_truncate BEFORE TRUNCATE ON marketplace_result
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a result is never deleted');
+
+CREATE TRIGGER cn_reputationchange_update BEFORE UPDATE ON marketplace_reputationchange
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a change of reputation is never changed');
+CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputationchange
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
+CREATE TRIGGER cn_reputationchange_truncate BEFORE TRUNCATE ON marketplace_reputationchange
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');

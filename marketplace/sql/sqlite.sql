@@ -40,6 +40,7 @@ CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer BEGIN
       ('unbond', 'stake', 'unbonding'), ('unbond', 'unbonding', 'wallet'), ('unbond', 'unbonding', 'treasury'),
       ('slash', 'stake', 'treasury'), ('slash', 'stake', 'wallet'),
       ('slash', 'unbonding', 'treasury'), ('slash', 'unbonding', 'wallet'),
+      ('overturn', 'treasury', 'stake'), ('overturn', 'treasury', 'wallet'),
       ('transfer', 'wallet', 'wallet'), ('transfer', 'treasury', 'wallet'), ('transfer', 'wallet', 'treasury')));
   SELECT RAISE(ABORT, 'an escrow belongs to its job, its client and its worker')
     WHERE NEW.code IN ('hold', 'capture', 'fee', 'void') AND NOT EXISTS (
@@ -173,4 +174,17 @@ END;
 
 CREATE TRIGGER cn_result_delete BEFORE DELETE ON marketplace_result BEGIN
   SELECT RAISE(ABORT, 'a result is never deleted');
+END;
+
+CREATE TRIGGER cn_reputationchange_insert BEFORE INSERT ON marketplace_reputationchange BEGIN
+  SELECT RAISE(ABORT, 'a change of reputation is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_reputationchange WHERE id = NEW.id);
+END;
+
+CREATE TRIGGER cn_reputationchange_update BEFORE UPDATE ON marketplace_reputationchange BEGIN
+  SELECT RAISE(ABORT, 'a change of reputation is never changed');
+END;
+
+CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputationchange BEGIN
+  SELECT RAISE(ABORT, 'a change of reputation is never deleted');
 END;

@@ -59,7 +59,8 @@ def test_a_wrong_answer_is_slashed_and_another_worker_does_the_job():
     first = Worker.objects.select_related("contributor").get(name="first")
     assert first.contributor.reputation == 90
     assert balance("first", "stake") == 135  # the smaller of 10 % of 150 and 50
-    assert balance("treasury", "treasury") == 15
+    assert balance("treasury", "treasury") == 7.5
+    assert balance("alice") == 957.5, "half of a slash goes to the client that was kept waiting"
     coordination.assign_pending()
     job.refresh_from_db()
     assert job.state == "pending", "the worker that got it wrong does not get it again"
