@@ -143,7 +143,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "computenet",
-    "DESCRIPTION": "A self-hosted compute network: submit machine-learning jobs on your own data, pay for right answers.",
+    "DESCRIPTION": "A self-hosted compute network: machine-learning jobs on your own data, paid when right.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -14,4 +14,3 @@ def guards_are_in_place(app_configs, databases=None, **kwargs):
         Error(text, hint="Run `python manage.py migrate`, which makes them again.", id="marketplace.E001")
         for text in guards.differences()
     ]
-

@@ -57,5 +57,8 @@ def keep_bytes(content: bytes, kind: Kind, name: str) -> Path:
 
 def sha256(file: IO[bytes]) -> str:
     """The digest of the whole file, in hexadecimal."""
+    digest = hashlib.sha256()
     file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()

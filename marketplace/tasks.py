@@ -1,5 +1,7 @@
 """The coordinator's Celery tasks. Each calls one action; all may run twice without harm."""
 
+from uuid import UUID
+
 from celery import shared_task
 from celery.signals import worker_init
 
@@ -15,7 +17,7 @@ def coordinate() -> None:
 
 @shared_task(name=VERIFY)
 def verify(assignment_id: str) -> None:
-    settlement.verify(assignment_id=assignment_id)
+    settlement.verify(assignment_id=UUID(assignment_id))
 
 
 @worker_init.connect

@@ -45,7 +45,7 @@ def enrol(key: str, gpu_type: str = "RTX 4090", slots: int = 1, machine: Worker 
             "device": device,
             "slots": slots,
             "hostname": "test",
-        }
+        },
     )
 
 
@@ -88,7 +88,7 @@ def submit_answer(assignment: Assignment, answer: dict[str, np.ndarray], fence: 
 
 
 def verify(assignment: Assignment) -> str:
-    return settlement.verify(assignment_id=str(assignment.pk))
+    return settlement.verify(assignment_id=assignment.pk)
 
 
 def run_to_end(job: Job) -> Job:
@@ -103,9 +103,7 @@ def run_to_end(job: Job) -> Job:
 
 def wrong_answer(job: Job) -> dict[str, np.ndarray]:
     """The right shapes with the wrong numbers."""
-    return {
-        name: array + 1 if array.dtype.kind == "f" else array for name, array in right_answer(job).items()
-    }
+    return {name: array + 1 if array.dtype.kind == "f" else array for name, array in right_answer(job).items()}
 
 
 def beat(worker: Worker, *named: Assignment) -> dict[str, Any]:

@@ -47,9 +47,7 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
 def set_active(*, active: bool, actor: str) -> None:
     """Turn auto-coordination on or off. It governs assigning alone."""
     with transaction.atomic():
-        Network.objects.filter(pk=1).update(
-            coordination_active=active, switched_at=database_now(), switched_by=actor
-        )
+        Network.objects.filter(pk=1).update(coordination_active=active, switched_at=database_now(), switched_by=actor)
         record("network.started" if active else "network.stopped", actor=actor)
         notifications.changed("network")
         if active:
@@ -114,9 +112,7 @@ def _locked() -> bool:
 def candidates(now: datetime) -> list[Candidate]:
     """Every active worker whose machine is enrolled, as the choice sees it."""
     policy = settings.POLICY
-    workers = list(
-        Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake")
-    )
+    workers = list(Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake"))
     workers = [w for w in workers if w.machine.enrolled_at and not w.machine.draining]
     open_ = Assignment.objects.filter(state__in=expiry.OPEN).values_list("worker", "worker__host", "job__reward")
     exposed: dict[Any, int] = defaultdict(int)
@@ -225,4 +221,3 @@ def _write_picks(picks: list[Pick], now: datetime) -> None:
     )
     messages = [dispatch.Message(str(a.pk), a.worker.machine.queue) for a in assignments]
     transaction.on_commit(lambda: dispatch.send_assignments(messages))
-

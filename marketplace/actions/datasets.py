@@ -77,12 +77,10 @@ def sample_for(*, model_type: str, needs_target: bool) -> Dataset:
 
 
 def _parse_rows(data: object) -> tuple[np.ndarray, np.ndarray | None]:
-    y = None
-    if isinstance(data, dict):
-        if not {"X"} <= set(data) <= {"X", "y"}:
-            raise Refused('data must be rows of numbers, or an object with "X" and perhaps "y".')
-        data, y = data["X"], data.get("y")
-    X = _numbers(data, "data")
+    given = data if isinstance(data, dict) else {"X": data}
+    if not {"X"} <= set(given) <= {"X", "y"}:
+        raise Refused('data must be rows of numbers, or an object with "X" and perhaps "y".')
+    X, y = _numbers(given["X"], "data"), given.get("y")
     if X.ndim not in (1, 2):
         raise Refused(f"data must be rows of numbers; it has {X.ndim} dimensions.")
     return X, None if y is None else _numbers(y, "y").ravel()

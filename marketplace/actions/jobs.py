@@ -27,9 +27,7 @@ __all__ = ["Submission", "cancel", "find_job", "submit"]
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 
 
-def submit(
-    *, submission: Submission, user: Any, idempotency_key: str | None = None, body_sha256: str = ""
-) -> Job:
+def submit(*, submission: Submission, user: Any, idempotency_key: str | None = None, body_sha256: str = "") -> Job:
     """Hold the reward and put the job into the queue, in one transaction.
 
     With an `idempotency_key` that this client has used for the same body, the job that was made then is returned.
@@ -53,9 +51,7 @@ def submit(
             datasets.keep(planned.dataset)
             job = _insert(client, planned, reward, deadline)
             if idempotency_key is not None:
-                IdempotencyKey.objects.create(
-                    client=client, key=idempotency_key, body_sha256=body_sha256, job=job
-                )
+                IdempotencyKey.objects.create(client=client, key=idempotency_key, body_sha256=body_sha256, job=job)
     except IntegrityError:
         # The only unique name that comes from outside is the key: the same request, at the same time.
         known = _job_of_key(client, idempotency_key or "", body_sha256)
@@ -152,4 +148,3 @@ def cancel(*, job_id: UUID, user: Any, actor: str) -> Job:
         end_job(job, JobState.CANCELLED, split, actor=actor, reason=f"Cancelled by {actor}.")
     job.refresh_from_db()
     return job
-

@@ -14,7 +14,5 @@ def check_name(name: object, *, what: str) -> str:
         Refused: it is not 1 to 64 letters, digits or ``_ . : @ -``, beginning with a letter or a digit.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise Refused(
-            f"{what} must be 1 to 64 letters, digits or any of _ . : @ - and begin with a letter or a digit."
-        )
+        raise Refused(f"{what} must be 1 to 64 letters, digits or any of _ . : @ - and begin with a letter or a digit.")
     return name

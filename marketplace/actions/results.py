@@ -57,5 +57,6 @@ def read_result(*, job: Job, limit: int | None) -> dict[str, Any]:
 
 def _size(archive: np.lib.npyio.NpzFile, name: str) -> int:
     """How many numbers an array has, from the size of its file."""
-    info = archive.zip.getinfo(f"{name}.npy")
-    return info.file_size // 8
+    if archive.zip is None:
+        raise ValueError("the archive is closed")
+    return archive.zip.getinfo(f"{name}.npy").file_size // 8

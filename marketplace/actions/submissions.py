@@ -108,7 +108,7 @@ def _column(dataset: Dataset, key: str | int) -> dict[str, Any]:
 
 
 def _choose_columns(submission: Submission, model: CatalogModel, dataset: Dataset) -> tuple[list[int], int | None]:
-    target = None
+    target: dict[str, Any] | None = None
     if model.needs_target:
         chosen = submission.target
         if chosen is None:
@@ -121,7 +121,7 @@ def _choose_columns(submission: Submission, model: CatalogModel, dataset: Datase
         features = [column for column in dataset.columns if column is not target]
     else:
         features = [_column(dataset, key) for key in submission.columns]
-        if any(column is target for column in features):
+        if target is not None and any(column is target for column in features):
             raise Refused(f'The target "{target["name"]}" cannot be one of the columns that predict it.')
         names = [column["name"] for column in features]
         if len(set(names)) != len(names):
@@ -130,7 +130,7 @@ def _choose_columns(submission: Submission, model: CatalogModel, dataset: Datase
         raise Refused("There is no column left to fit on.")
     for column in features:
         _require_numbers(column, "used")
-    return [column["matrix_column"] for column in features], target and target["matrix_column"]
+    return [column["matrix_column"] for column in features], None if target is None else target["matrix_column"]
 
 
 def _require_numbers(column: Mapping[str, Any], role: str) -> None:

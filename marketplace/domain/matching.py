@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-
 LEAST_SERVICE_SECONDS = 0.1  # what a job counts for at least, in both queues
 
 
@@ -135,9 +134,7 @@ def match(
         able = [w for w in able if w.id not in job.lost_by] or able
         if not able:
             continue
-        turns = {
-            w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able
-        }
+        turns = {w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able}
         chosen = min(able, key=lambda w: (turns[w.id], -w.rank, rng.random()))
         virtual_time = turns[chosen.id]
         served = max(job.quoted_seconds, LEAST_SERVICE_SECONDS) / weight(chosen.rank, newcomer_share)

@@ -20,7 +20,7 @@ def to_micro(tokens: object, *, name: str = "amount", minimum: int = 0) -> int:
         raise Refused(f"{name} must be a number of tokens.")
     if isinstance(tokens, float) and not math.isfinite(tokens):
         raise Refused(f"{name} must be a finite number of tokens.")
-    if abs(tokens) > MAX_TOKENS:
+    if not -MAX_TOKENS <= tokens <= MAX_TOKENS:
         raise Refused(f"{name} must be at most {MAX_TOKENS:,} tokens.")
     try:
         micro = Decimal(str(tokens)) * MICRO

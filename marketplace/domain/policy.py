@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Self
+from typing import Any, Self
 
 from marketplace.domain.money import MICRO
 
@@ -62,7 +62,7 @@ class Policy:
         Raises:
             ValueError: a value that is no number.
         """
-        given = {}
+        given: dict[str, Any] = {}
         for each in fields(cls):
             text = environment.get(f"POLICY_{each.name.upper()}")
             if text is not None:
@@ -71,4 +71,5 @@ class Policy:
 
     def micro(self, name: str) -> int:
         """The money setting `name` in micro-tokens."""
-        return round(getattr(self, name) * MICRO)
+        tokens: float = getattr(self, name)
+        return round(tokens * MICRO)

@@ -40,9 +40,7 @@ class Challenge(models.Model):
     class Meta:
         ordering = ["-created_at"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["worker"], condition=Q(ended_at=None), name="challenge_one_open_a_worker"
-            )
+            models.UniqueConstraint(fields=["worker"], condition=Q(ended_at=None), name="challenge_one_open_a_worker")
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,9 @@ class DatabaseNow(Func):
 
     def as_sqlite(self, compiler, connection, **extra):
         # Halved once by the template, once where parameters are put in.
-        return self.as_sql(compiler, connection, template="strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'now')", **extra)
+        return self.as_sql(
+            compiler, connection, template="strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%f000', 'now')", **extra
+        )
 
 
 def database_now() -> datetime:

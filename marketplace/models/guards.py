@@ -23,8 +23,10 @@ def drop() -> None:
             for (name,) in cursor.fetchall():
                 cursor.execute(f'DROP TRIGGER "{name}"')
         else:
-            cursor.execute("SELECT proname FROM pg_proc WHERE proname LIKE 'cn!_%' ESCAPE '!' AND "
-                           "pronamespace = current_schema()::regnamespace")
+            cursor.execute(
+                "SELECT proname FROM pg_proc WHERE proname LIKE 'cn!_%' ESCAPE '!' AND "
+                "pronamespace = current_schema()::regnamespace"
+            )
             for (name,) in cursor.fetchall():
                 cursor.execute(f'DROP FUNCTION "{name}"() CASCADE')
 
@@ -58,7 +60,7 @@ def differences() -> list[str]:
 
 def _expected() -> dict[str, str]:
     if connection.vendor == "sqlite":
-        return {TRIGGER.match(text)[1]: text.rstrip(";") for text in STATEMENT.findall(_text())}
+        return {TRIGGER.findall(text)[0][0]: text.rstrip(";") for text in STATEMENT.findall(_text())}
     text = _text()
     return {f"function {name}": body for name, body in FUNCTION.findall(text)} | {
         f"trigger {name}": table for name, table in TRIGGER.findall(text)

@@ -12,7 +12,7 @@ class Network(models.Model):
     """The one row that holds the coordination switch and fair queueing's clock."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    coordination_active = models.BooleanField(default=True, help_text="Whether pending jobs are assigned by themselves.")
+    coordination_active = models.BooleanField(default=True, help_text="Pending jobs are assigned by themselves.")
     switched_at = models.DateTimeField(null=True, blank=True)
     switched_by = models.CharField(max_length=150, blank=True)
     virtual_time = models.FloatField(default=0.0, help_text="Fair queueing's clock, in seconds of service.")

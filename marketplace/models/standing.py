@@ -12,9 +12,7 @@ class ReputationChange(models.Model):
     """One move of a contributor's reputation, with its reason. Never changed, never deleted."""
 
     contributor = models.ForeignKey(Contributor, models.PROTECT, related_name="reputation_changes")
-    assignment = models.ForeignKey(
-        Assignment, models.PROTECT, null=True, blank=True, related_name="reputation_changes"
-    )
+    assignment = models.ForeignKey(Assignment, models.PROTECT, null=True, blank=True, related_name="reputation_changes")
     before = models.FloatField()
     after = models.FloatField()
     reason = models.TextField()
@@ -64,7 +62,9 @@ class Contest(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(outcome__in=["open", "upheld", "overturned"]), name="contest_outcome_known")
+            models.CheckConstraint(
+                condition=Q(outcome__in=["open", "upheld", "overturned"]), name="contest_outcome_known"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Reading ``.npy`` and ``.npz``: plain numeric arrays, whose headers are believed only where the bytes bear them out."""
+"""Reading ``.npy`` and ``.npz``: plain numeric arrays, whose headers are believed only as far as the bytes bear out."""
 
 import zipfile
 from collections.abc import Mapping
@@ -57,8 +57,8 @@ def open_array(path: Path) -> NDArray:
         header = read_header(file, path.stat().st_size)
     if 0 in header.shape:
         raise Refused("The array is empty.")
-    order = "F" if header.fortran_order else "C"
-    return np.memmap(path, header.dtype, "r", header.offset, header.shape or (1,), order)
+    shape = header.shape or (1,)
+    return np.memmap(path, header.dtype, "r", header.offset, shape, "F" if header.fortran_order else "C")
 
 
 def _dtype_name(dtype: np.dtype) -> str:

@@ -32,7 +32,7 @@ class Finding:
     """A verdict, and for an accepted answer the result that the client reads."""
 
     check: Check
-    scalars: dict[str, int | float | str] = field(default_factory=dict)
+    scalars: dict[str, int | float | str | None] = field(default_factory=dict)
     arrays: dict[str, NDArray] = field(default_factory=dict)
 
 
@@ -60,7 +60,7 @@ def check_answer(task: Task, answer_path: Path, secret: int) -> Finding:
 
 
 def _present(model: CatalogModel, task: Task, found: Check, X: NDArray, y: NDArray | None, answer: Any) -> Finding:
-    scalars: dict[str, int | float | str] = {}
+    scalars: dict[str, int | float | str | None] = {}
     arrays: dict[str, NDArray] = {}
     for name, value in model.present(X, y, task.params, answer).items():
         if isinstance(value, np.ndarray) and value.ndim:
@@ -75,9 +75,7 @@ def check_claim(task: Task) -> str | None:
     """Whether the data make the model fail: the sentence that says how, or None where they do not."""
     X, y = load(task)
     try:
-        MODELS[task.model].fit(
-            X, y, task.params, task.seed, backend=find_backend("numpy"), progress=no_progress
-        )
+        MODELS[task.model].fit(X, y, task.params, task.seed, backend=find_backend("numpy"), progress=no_progress)
     except DataError as error:
         return str(error)
     return None

@@ -152,7 +152,7 @@ def in_threads(count: int, work) -> list:
         barrier.wait()
         try:
             results[i] = work(i)
-        except Exception as error:  # noqa: BLE001  it is what the test looks at
+        except Exception as error:
             results[i] = error
         finally:
             connections.close_all()
@@ -227,8 +227,6 @@ def test_a_wallet_spent_from_many_sides_at_once_is_never_overdrawn(committed_db)
 
 
 def test_one_name_registered_many_times_at_once_is_one_client(committed_db):
-    outcomes = in_threads(
-        4, lambda i: clients.register_client(address="alice", initial_balance=10, user=None).address
-    )
+    outcomes = in_threads(4, lambda i: clients.register_client(address="alice", initial_balance=10, user=None).address)
     assert outcomes.count("alice") == 1
     assert Client.objects.count() == 1

@@ -15,8 +15,7 @@ HOSTILE = {
     "take another's money": "UPDATE marketplace_account SET balance = 0 WHERE name = 'rtx4090'",
     "claim a transfer that was applied": "UPDATE marketplace_account SET balance = balance + 1000000000, "
     "last_transfer = last_transfer + 1 WHERE name = 'alice'",
-    "apply the last transfer again": "UPDATE marketplace_account SET balance = balance - 50000000 "
-    "WHERE name = 'alice'",
+    "apply the last transfer again": "UPDATE marketplace_account SET balance = balance - 50000000 WHERE name = 'alice'",
     "apply an older transfer again": "UPDATE marketplace_account SET balance = balance + 1000000000, last_transfer = "
     "(SELECT min(id) FROM marketplace_transfer WHERE destination_id = marketplace_account.id) WHERE name = 'alice'",
     "forget the last transfer": "UPDATE marketplace_account SET last_transfer = 0 WHERE name = 'alice'",
@@ -100,7 +99,7 @@ SQLITE_ONLY = {
     "code, idempotency_key) SELECT source_id, destination_id, 1, code, idempotency_key FROM marketplace_transfer "
     "WHERE code = 'mint'",
     "replace on update": "UPDATE OR REPLACE marketplace_account SET name = 'rtx4090' WHERE name = 'alice'",
-    "replace an event": "INSERT OR REPLACE INTO marketplace_event (id, kind, actor, \"before\", \"after\", reason) "
+    "replace an event": 'INSERT OR REPLACE INTO marketplace_event (id, kind, actor, "before", "after", reason) '
     "SELECT id, 'x', 'x', '', '', '' FROM marketplace_event",
     "replace a verdict": "INSERT OR REPLACE INTO marketplace_verdict SELECT * FROM marketplace_verdict",
     "replace an answer": "INSERT OR REPLACE INTO marketplace_result SELECT * FROM marketplace_result",

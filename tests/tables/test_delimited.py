@@ -101,5 +101,3 @@ def test_what_is_no_table_is_refused_in_a_sentence(tmp_path, text, sentence):
 def test_numbers_too_large_to_compute_with_are_refused(tmp_path):
     with pytest.raises(Refused, match='Column "a" holds numbers too large'):
         read(tmp_path, "a\n1e300\n-1e300\n")
-
-
