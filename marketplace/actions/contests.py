@@ -6,17 +6,16 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from marketplace import broker, notifications
 from marketplace.actions import standing
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
 from marketplace.actions.stakes import find_worker
-from marketplace.domain import reputation
 from marketplace.domain.errors import Conflict, NotFound, Refused
 from marketplace.domain.ledger import Code
-from marketplace.models import Contest, Transfer, Verdict, Worker, database_now
+from marketplace.models import Contest, Transfer, Verdict, database_now
 
 MAX_NOTE = 2000
 
@@ -75,20 +74,17 @@ def overturn(*, contest_id: int, actor: str, note: str = "") -> int:
     with transaction.atomic():
         found = _decide(contest_id, Contest.Outcome.OVERTURNED, actor, note)
         assignment = found.verdict.assignment
-        worker = Worker.objects.select_related("stake").get(pk=assignment.worker_id)
-        contributor = standing.lock_contributor(worker)
+        worker = standing.lock_worker(assignment.worker_id)
         prefix = f"assignment:{assignment.pk}:slash"
         slashed = Transfer.objects.filter(idempotency_key__startswith=prefix).aggregate(total=Sum("amount"))["total"]
         if slashed:
-            post([Posting(treasury(), worker.stake, slashed, Code.OVERTURN, f"assignment:{assignment.pk}:overturn")])
-        after = min(100.0, contributor.reputation + settings.POLICY.reputation_loss)
+            key = f"assignment:{assignment.pk}:overturn"
+            post([Posting(treasury(), worker.stake, slashed, Code.OVERTURN, key, assignment.job)])
+        lost = assignment.reputation_changes.get(after__lte=F("before"))  # the rejection's
+        after = min(100.0, worker.contributor.reputation + lost.before - lost.after)
         reason = f"{actor} overturned the rejection of {assignment.pk}."
-        standing.move(contributor, after, reason=reason, actor=actor, assignment=assignment, rejected=-1)
-        reinstated = []
-        if reputation.is_trusted(after, settings.POLICY) and not worker.is_active:
-            Worker.objects.filter(pk=worker.pk).update(is_active=True)
-            record("worker.reinstated", actor=actor, worker=worker, reason=reason)
-            reinstated = [worker] if worker.enrolled_at else []
+        standing.move(worker.contributor, after, reason=reason, actor=actor, assignment=assignment, rejected=-1)
+        reinstated = standing.reinstate_trusted(worker.contributor, after, actor=actor, reason=reason)
         notifications.changed("workers", "network")
     if reinstated:
         broker.admit(reinstated)
@@ -101,7 +97,7 @@ def _decide(contest_id: int, outcome: str, actor: str, note: str) -> Contest:
     )
     if not decided:
         raise Conflict("This contest was decided already.")
-    found = Contest.objects.select_related("verdict__assignment__worker").get(pk=contest_id)
+    found = Contest.objects.select_related("verdict__assignment__worker", "verdict__assignment__job").get(pk=contest_id)
     assignment = found.verdict.assignment
-    record(f"contest.{outcome}", actor=actor, assignment=assignment, worker=assignment.worker, reason=note)
+    record(f"contest.{outcome}", actor=actor, assignment=assignment, worker=assignment.worker, reason=note[:MAX_NOTE])
     return found

@@ -1,8 +1,11 @@
 """How an attempt ends and how a job ends: the only places that write an ended state.
 
 All take a job whose row the caller has locked, in a transaction. Locks are taken in the order job, assignment,
-contributor, accounts (by id).
+contributor, worker, accounts (by id).
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 from marketplace import dispatch, notifications
 from marketplace.actions.events import record
@@ -45,9 +48,21 @@ def end_attempt(
     dispatch.wake_coordinator()  # a worker is free
 
 
-def end_job(job: Job, state: JobState, split: escrow.Split, *, actor: str, reason: str, fault: Fault | None = None,
-            scalars: dict | None = None) -> None:
-    """Empty the job's escrow as `split` says, then end it. The database refuses the one without the other."""
+def end_job(
+    job: Job,
+    state: JobState,
+    split: escrow.Split,
+    *,
+    actor: str,
+    reason: str,
+    fault: Fault | None = None,
+    scalars: dict | None = None,
+    also: Sequence[Posting] = (),
+) -> None:
+    """Empty the job's escrow as `split` says, then end it. The database refuses the one without the other.
+
+    `also` is posted with the split, after it.
+    """
     postings = []
     if split.captured:
         wallet = Account.objects.get(contributor__workers=job.worker_id)
@@ -55,8 +70,9 @@ def end_job(job: Job, state: JobState, split: escrow.Split, *, actor: str, reaso
     if split.voided:
         wallet = Account.objects.get(client=job.client_id)
         postings.append(Posting(job.escrow, wallet, split.voided, Code.VOID, f"job:{job.pk}:void", job))
-    post(postings)
-    ended = {"state": state.value, "reason": reason, "fault": fault.value if fault else "", "ended_at": database_now()}
+    post([*postings, *also])
+    ended: dict[str, Any] = {"state": state.value, "reason": reason, "ended_at": database_now()}
+    ended["fault"] = fault.value if fault else ""
     if scalars is not None:
         ended["scalars"] = scalars
     _change(job, state, ended, actor=actor, reason=reason)
@@ -92,4 +108,3 @@ def fail_past_deadline(job: Job) -> None:
         end_attempt(live, AssignmentState.CANCELLED, actor="coordinator", reason="the job's deadline passed")
     reason = "No right answer came before the deadline; the reward is back."
     end_job(job, JobState.FAILED, escrow.on_failed(job.reward), actor="coordinator", reason=reason, fault=Fault.SYSTEM)
-

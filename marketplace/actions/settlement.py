@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -25,10 +26,10 @@ from workers.catalog.base import Check
 
 logger = logging.getLogger(__name__)
 
-ACTOR = "coordinator"
+ACTOR = standing.ACTOR
 
 
-def verify(*, assignment_id: str) -> str:
+def verify(*, assignment_id: UUID) -> str:
     """Check an assignment's result and settle it. Answers what came of it; "" where there was nothing to do.
 
     The result is leased first, so that of two verifiers one checks it; a verifier that dies leaves it to another. The
@@ -55,7 +56,7 @@ def verify(*, assignment_id: str) -> str:
     return _settle(result, finding, secret, time.monotonic() - began)
 
 
-def _lease(assignment_id: str) -> Result | None:
+def _lease(assignment_id: UUID) -> Result | None:
     now = database_now()
     policy = settings.POLICY
     free = Q(check_lease_expires_at=None) | Q(check_lease_expires_at__lt=now)
@@ -163,9 +164,12 @@ def _write_verdict(assignment: Assignment, check: Check, secret: int, seconds: f
 
 
 def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
-    worker = assignment.worker
-    contributor = standing.lock_contributor(worker)
+    worker = standing.lock_worker(assignment.worker_id)
+    contributor = worker.contributor
     end_attempt(assignment, AssignmentState.ACCEPTED, actor=ACTOR, reason=finding.check.reason)
+    repaid = escrow.repayment(earned=job.reward, lent=worker.lent, share=settings.POLICY.loan_repayment_share)
+    key = f"assignment:{assignment.pk}:repay"
+    repayment = [Posting(contributor.wallet, treasury(), repaid, Code.LEND, key, job)] if repaid else []
     end_job(
         job,
         JobState.VERIFIED,
@@ -173,9 +177,9 @@ def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
         actor=ACTOR,
         reason=finding.check.reason,
         scalars=finding.scalars,
+        also=repayment,
     )
-    Worker.objects.filter(pk=worker.pk).update(jobs_completed=F("jobs_completed") + 1)
-    _repay_loan(worker, assignment, job)
+    Worker.objects.filter(pk=worker.pk).update(jobs_completed=F("jobs_completed") + 1, lent=F("lent") - repaid)
     # A job of one's own runs like any other, but earns no reputation.
     if contributor.user_id is None or contributor.user_id != job.client.user_id:
         after = reputation.after_verified(contributor.reputation, settings.POLICY)
@@ -183,18 +187,10 @@ def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
         standing.move(contributor, after, reason=reason, actor=ACTOR, assignment=assignment, verified=1)
 
 
-def _repay_loan(worker: Worker, assignment: Assignment, job: Job) -> None:
-    amount = escrow.repayment(earned=job.reward, lent=worker.lent, share=settings.POLICY.loan_repayment_share)
-    if amount:
-        wallet = Account.objects.get(contributor=worker.contributor_id)
-        post([Posting(wallet, treasury(), amount, Code.LEND, f"assignment:{assignment.pk}:repay", job)])
-        Worker.objects.filter(pk=worker.pk).update(lent=F("lent") - amount)
-
-
 def _punish(job: Job, assignment: Assignment, check: Check) -> list[Worker]:
     """Slash and mark down for a wrong answer. Answers the workers that are deactivated by it."""
-    worker, policy = assignment.worker, settings.POLICY
-    contributor = standing.lock_contributor(worker)
+    worker, policy = standing.lock_worker(assignment.worker_id), settings.POLICY
+    contributor = worker.contributor
     end_attempt(assignment, AssignmentState.REJECTED, actor=ACTOR, reason=check.reason, fault=Fault.WORKER)
     total = _slash(worker, assignment, job)
     after = reputation.after_rejected(contributor.reputation, policy)
@@ -202,25 +198,22 @@ def _punish(job: Job, assignment: Assignment, check: Check) -> list[Worker]:
     standing.move(contributor, after, reason=reason, actor=ACTOR, assignment=assignment, rejected=1)
     record("worker.slashed", actor=ACTOR, job=job, assignment=assignment, worker=worker, reason=reason)
     give_up_attempt(job, fault=Fault.WORKER, actor=ACTOR, reason=check.reason)
-    return standing.deactivate_below_minimum(contributor, after, actor=ACTOR)
+    return standing.deactivate_below_minimum(contributor, after)
 
 
 def _slash(worker: Worker, assignment: Assignment, job: Job) -> int:
-    """Take a slash out of the stake, and what is on its way out; a share goes to the client. Answers the total."""
+    """Slash the locked worker's stake, and what is on its way out; a share goes to the client. Answers the total."""
     policy = settings.POLICY
-    accounts = Account.objects.select_for_update(no_key=True).order_by("pk")
-    held = {a.pk: a for a in accounts.filter(pk__in=[pk for pk in (worker.stake_id, worker.unbonding_id) if pk])}
-    stake, unbonding = held[worker.stake_id], held.get(worker.unbonding_id or 0)
     cost = escrow.split_slash(
-        stake=stake.balance,
-        unbonding=unbonding.balance if unbonding else 0,
+        stake=worker.stake.balance,
+        unbonding=worker.unbonding.balance if worker.unbonding else 0,
         reward=job.reward,
         share=policy.slash_share,
         to_client_share=policy.slash_to_client_share,
     )
     client, treasury_ = Account.objects.get(client=job.client_id), treasury()
     owed_client, postings = cost.to_client, []
-    for source, amount in ((stake, cost.from_stake), (unbonding, cost.from_unbonding)):
+    for source, amount in ((worker.stake, cost.from_stake), (worker.unbonding, cost.from_unbonding)):
         for to, part in ((client, min(amount, owed_client)), (treasury_, amount - min(amount, owed_client))):
             if part and source:
                 key = f"assignment:{assignment.pk}:slash:{source.kind}:{to.kind}"

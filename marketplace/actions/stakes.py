@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -10,6 +11,7 @@ from django.db.models import F, Sum
 from marketplace import dispatch, notifications
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, open_account, post, treasury
+from marketplace.actions.standing import ACTOR, lock_worker
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import LIVE
@@ -25,17 +27,12 @@ def find_worker(*, name: str, user: Any) -> Worker:
     Raises:
         NotFound: there is none, or it is another's.
     """
-    worker = Worker.objects.select_related("contributor__wallet", "stake", "unbonding").filter(name=name).first()
+    related = ("contributor__wallet", "stake", "unbonding")
+    worker = Worker.objects.select_related(*related).filter(name=name).first()
     mine = settings.SANDBOX or (user and worker and (user.is_staff or worker.contributor.user_id == user.pk))
     if worker is None or not mine:
         raise NotFound(f"There is no worker {str(name)[:64]}.")
     return worker
-
-
-def _locked(worker: Worker) -> Worker:
-    return Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("stake", "unbonding").get(
-        pk=worker.pk
-    )
 
 
 def top_up(*, name: str, amount: object, user: Any) -> Worker:
@@ -48,8 +45,8 @@ def top_up(*, name: str, amount: object, user: Any) -> Worker:
     worker = find_worker(name=name, user=user)
     micro = to_micro(amount, name="amount", minimum=1)
     with transaction.atomic():
-        worker = _locked(worker)
-        wallet = Account.objects.get(contributor=worker.contributor_id)
+        worker = lock_worker(worker.pk)
+        wallet = worker.contributor.wallet
         # The worker's row is locked, so that the count of its top-ups makes a key of its own.
         count = Transfer.objects.filter(destination=worker.stake, code=Code.STAKE.value).count()
         post([Posting(wallet, worker.stake, micro, Code.STAKE, f"worker:{worker.pk}:stake:{count + 1}")])
@@ -71,7 +68,7 @@ def unstake(*, name: str, amount: object, user: Any) -> Unbonding:
     policy = settings.POLICY
     micro = to_micro(amount, name="amount", minimum=1)
     with transaction.atomic():
-        worker = _locked(worker)
+        worker = lock_worker(worker.pk)
         left = worker.stake.balance - micro
         if left < 0:
             raise Refused(f"{name} has {to_tokens(worker.stake.balance):,} tokens at stake, which is less.")
@@ -100,29 +97,28 @@ def unstake(*, name: str, amount: object, user: Any) -> Unbonding:
 def release_due() -> int:
     """Move stake whose delay is over into its contributor's wallet, a loan first. Answers how many.
 
-    What waits while an answer of the worker is unsettled or a contest is open waits on.
+    It waits on while work that the worker was given before then is unsettled, or a contest of its is open.
     """
     due = Unbonding.objects.filter(released_at=None, release_at__lte=database_now()).order_by("release_at")
-    return sum(_release(row) for row in due.values_list("pk", "worker")[:SWEEP])
+    return sum(_release(pk, worker) for pk, worker in due.values_list("pk", "worker")[:SWEEP])
 
 
-def _release(row: tuple[int, Any]) -> bool:
-    pk, worker_id = row
+def _release(pk: int, worker_id: UUID) -> bool:
     with transaction.atomic():
-        worker = _locked(Worker(pk=worker_id))
-        if Assignment.objects.filter(worker=worker, state__in=[state.value for state in LIVE]).exists():
+        worker = lock_worker(worker_id)
+        row = Unbonding.objects.get(pk=pk)
+        # Work that came later rests on the stake that is left: a worker that is never idle gets its stake too.
+        live = Assignment.objects.filter(worker=worker, state__in=[state.value for state in LIVE])
+        if live.filter(created_at__lt=row.release_at).exists():
             return False
         if Contest.objects.filter(verdict__assignment__worker=worker, outcome=Contest.Outcome.OPEN).exists():
             return False
-        now = database_now()
-        if not Unbonding.objects.filter(pk=pk, released_at=None).update(released_at=now):
+        if not Unbonding.objects.filter(pk=pk, released_at=None).update(released_at=database_now()):
             return False
-        if worker.unbonding is None:
-            raise RuntimeError("an unbonding without its account")
-        unbonding = Account.objects.select_for_update(no_key=True).get(pk=worker.unbonding_id)
-        amount = min(Unbonding.objects.get(pk=pk).amount, unbonding.balance)  # less what was slashed
+        unbonding = Account.objects.get(unbonding_worker=worker)
+        amount = min(row.amount, unbonding.balance)  # less what was slashed
         repaid = min(worker.lent, amount)
-        wallet = Account.objects.get(contributor=worker.contributor_id)
+        wallet = worker.contributor.wallet
         postings = [
             Posting(unbonding, treasury(), repaid, Code.UNBOND, f"unbonding:{pk}:repay"),
             Posting(unbonding, wallet, amount - repaid, Code.UNBOND, f"unbonding:{pk}:release"),
@@ -130,6 +126,6 @@ def _release(row: tuple[int, Any]) -> bool:
         post([posting for posting in postings if posting.amount])
         Worker.objects.filter(pk=worker.pk).update(lent=F("lent") - repaid)
         reason = f"{to_tokens(amount):,} tokens came out of the stake"
-        record("worker.released", actor="coordinator", worker=worker, reason=reason)
+        record("worker.released", actor=ACTOR, worker=worker, reason=reason)
         notifications.changed("workers", "network")
     return True
