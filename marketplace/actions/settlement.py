@@ -207,6 +207,7 @@ def _slash(worker: Worker, assignment: Assignment, job: Job) -> int:
     cost = escrow.split_slash(
         stake=worker.stake.balance,
         unbonding=worker.unbonding.balance if worker.unbonding else 0,
+        lent=worker.lent,
         reward=job.reward,
         share=policy.slash_share,
         to_client_share=policy.slash_to_client_share,

@@ -38,11 +38,18 @@ class Slash:
         return self.from_stake + self.from_unbonding
 
 
-def split_slash(*, stake: int, unbonding: int, reward: int, share: float, to_client_share: float) -> Slash:
-    """A slash is counted on all that the worker put at risk, and reaches what is on its way out last."""
+def split_slash(
+    *, stake: int, unbonding: int, lent: int, reward: int, share: float, to_client_share: float
+) -> Slash:
+    """A slash is counted on all that the worker put at risk, and reaches what is on its way out last.
+
+    `lent` is what of it is still owed to the treasury. The client shares in what the worker loses of its own: out of a
+    lent stake it would be paid by the treasury, and a client and a worker in league would take the loan that way.
+    """
     total = slash(stake=stake + unbonding, reward=reward, share=share)
     from_stake = min(stake, total)
-    return Slash(from_stake, total - from_stake, int(total * to_client_share))
+    own = min(total, max(0, stake + unbonding - lent))
+    return Slash(from_stake, total - from_stake, int(own * to_client_share))
 
 
 def repayment(*, earned: int, lent: int, share: float) -> int:
