@@ -1,5 +1,6 @@
 """A real Redis of the project's own: which program, which configuration, and whether it answers."""
 
+import hashlib
 import importlib.util
 import secrets
 import shutil
@@ -16,6 +17,9 @@ MISSING = (
     "There is no Redis here: install one (Debian: apt install redis-server; macOS: brew install redis), or set"
     " REDIS_URL to a Redis that is running."
 )
+COORDINATOR = "coordinator"
+# Everything that Celery, Channels and making users need, and nothing that reconfigures, stops or copies the server.
+COORDINATOR_RIGHTS = "+@all -@dangerous +acl +info +client"
 
 
 def find_program() -> str:
@@ -70,15 +74,20 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        return f"redis://{COORDINATOR}:{self.password}@127.0.0.1:{self.port}/0"
 
     def command(self) -> list[str]:
-        """Write the configuration (mode 0600: it holds the password, which a command line would show) and name it."""
+        """Write the configuration (mode 0600) and name it.
+
+        There is one user, the coordinator's own; Redis's usual one is off. The coordinator makes the workers'.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         configuration = self.folder / "redis.conf"
         configuration.touch(mode=0o600)
+        digest = hashlib.sha256(self.password.encode()).hexdigest()
         configuration.write_text(
-            f"bind 127.0.0.1\nport {self.port}\nrequirepass {self.password}\n"
+            f"bind 127.0.0.1\nport {self.port}\n"
+            f"user default off\nuser {COORDINATOR} on #{digest} ~* &* {COORDINATOR_RIGHTS}\n"
             f'save ""\nappendonly no\ndir "{self.folder}"\nproto-max-bulk-len 1mb\n'
         )
         return [self.program, str(configuration)]

@@ -157,8 +157,7 @@ def test_users_are_made_again_after_redis_lost_its_memory(redis_url):
     reply = make.enrol(register().enrolment_key)
     coordinator = redis.Redis.from_url(redis_url)
     broker.restore_users()
-    coordinator.execute_command("ACL", "DELUSER", broker.username(Worker.objects.get()))
-    coordinator.delete(broker.MARKER)
+    coordinator.execute_command("ACL", "DELUSER", broker.username(Worker.objects.get()), broker.MARKER)
     with pytest.raises(redis.exceptions.AuthenticationError):
         connect(reply).ping()
     assert broker.restore_users()
