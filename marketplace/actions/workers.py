@@ -11,9 +11,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from marketplace import broker, dispatch, notifications
+from marketplace.actions import challenges
 from marketplace.actions.events import record
-from marketplace.actions.ledger import Posting, issuance, open_account, post
+from marketplace.actions.ledger import Posting, issuance, open_account, post, treasury
 from marketplace.actions.names import check_name
+from marketplace.domain import reputation
 from marketplace.domain.errors import Conflict, Forbidden, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.money import MICRO, to_micro, to_tokens
@@ -45,34 +47,78 @@ def register_worker(
     computes for it. Elsewhere the stake comes out of the contributor's wallet.
 
     Raises:
-        Refused: a name, GPU, capacity or stake that cannot be one; a name that is taken; too little in the wallet.
+        Refused: a name, GPU, capacity or stake that cannot be one; a name that is taken; too little in the wallet;
+            a contributor whose reputation is too low.
     """
-    check_name(name, what="worker_id")
-    if not isinstance(gpu_type, str) or not 1 <= len(gpu_type) <= 64 or not gpu_type.isprintable():
-        raise Refused("gpu_type must be 1 to 64 printable characters.")
-    if not 0 < compute_capacity <= MAX_CAPACITY:
-        raise Refused(f"compute_capacity must be more than 0 and at most {MAX_CAPACITY:,.0f} TFLOPS.")
     stake = to_micro(stake_amount, name="stake_amount", minimum=settings.POLICY.micro("minimum_stake"))
     try:
         with transaction.atomic():
-            contributor = _contributor(name, user)
-            account = open_account(AccountKind.STAKE, name)
-            worker = Worker.objects.create(
-                name=name,
-                contributor=contributor,
-                stake=account,
-                host=None if standby else _stand_in_host(),
-                standby=standby,
-                compute_capacity=compute_capacity,
-                **_gpu(gpu_type),
-            )
-            _stake(worker, contributor.wallet, stake)
+            worker = _create(name, gpu_type, compute_capacity, user, standby=standby)
+            _stake(worker, worker.contributor.wallet, stake)
             key = _new_enrolment_key(worker)
             record("worker.registered", actor=name, worker=worker, reason=f"with a stake of {to_tokens(stake)} tokens")
             _wake()
     except IntegrityError:
         raise Refused(f"The name {name} is taken.") from None
     return Registered(worker, key)
+
+
+def invite_worker(
+    *, name: str, gpu_type: str, compute_capacity: float, lend: object, contributor_user: Any, actor: str
+) -> Registered:
+    """A new worker whose first stake the treasury lends: an operator's word for a newcomer without tokens.
+
+    The loan is paid back out of a share of what the worker earns, and out of the stake when it is taken out.
+
+    Raises:
+        Refused: as `register_worker`; a contributor that owes a loan already; a treasury that holds too little.
+    """
+    lent = to_micro(lend, name="lend", minimum=settings.POLICY.micro("minimum_stake"))
+    try:
+        with transaction.atomic():
+            worker = _create(name, gpu_type, compute_capacity, contributor_user)
+            # Two invitations at once: the second waits here, and then sees the loan of the first.
+            contributor = Contributor.objects.select_for_update(no_key=True).get(pk=worker.contributor_id)
+            if Worker.objects.filter(contributor=contributor, lent__gt=0).exists():
+                raise Refused(f"{contributor.name} has a loan to pay back first.")
+            post([Posting(treasury(), worker.stake, lent, Code.LEND, f"worker:{worker.pk}:lend")])
+            Worker.objects.filter(pk=worker.pk).update(lent=lent)
+            worker.refresh_from_db()
+            key = _new_enrolment_key(worker)
+            record("worker.invited", actor=actor, worker=worker, reason=f"on {to_tokens(lent):,} lent tokens")
+            _wake()
+    except IntegrityError:
+        raise Refused(f"The name {name} is taken.") from None
+    return Registered(worker, key)
+
+
+def _create(name: str, gpu_type: str, compute_capacity: float, user: Any, *, standby: bool = False) -> Worker:
+    """The rows of a worker that has nothing at stake yet.
+
+    Raises:
+        Refused: a name, GPU or capacity that cannot be one; a contributor whose reputation is too low.
+        IntegrityError: a name that is taken.
+    """
+    check_name(name, what="worker_id")
+    if not isinstance(gpu_type, str) or not 1 <= len(gpu_type) <= 64 or not gpu_type.isprintable():
+        raise Refused("gpu_type must be 1 to 64 printable characters.")
+    if not 0 < compute_capacity <= MAX_CAPACITY:
+        raise Refused(f"compute_capacity must be more than 0 and at most {MAX_CAPACITY:,.0f} TFLOPS.")
+    contributor = _contributor(name, user)
+    if not reputation.is_trusted(contributor.reputation, settings.POLICY):
+        raise Refused(
+            f"The reputation of {contributor.name} is {contributor.reputation:g} and a worker needs "
+            f"{settings.POLICY.reputation_minimum:g}; contest the rejections that were wrong."
+        )
+    return Worker.objects.create(
+        name=name,
+        contributor=contributor,
+        stake=open_account(AccountKind.STAKE, name),
+        host=None if standby else _stand_in_host(),
+        standby=standby,
+        compute_capacity=compute_capacity,
+        **_gpu(gpu_type),
+    )
 
 
 def _contributor(name: str, user: Any) -> Contributor:
@@ -169,6 +215,7 @@ def enrol(*, request: Mapping[str, Any], machine: Worker | None = None) -> dict[
             worker.secret_sha256, worker.enrolled_at = digest(secret), now
             record("worker.enrolled", actor=worker.name, worker=worker, reason=f"on {request['device']['name']}")
         worker.save()
+        challenges.issue(worker)
         if worker.standby:
             Worker.objects.filter(enrolled_at=None).update(host=worker)
         _wake()

@@ -18,7 +18,8 @@ def to_micro(tokens: object, *, name: str = "amount", minimum: int = 0) -> int:
     """
     if isinstance(tokens, bool) or not isinstance(tokens, (int, float, Decimal)):
         raise Refused(f"{name} must be a number of tokens.")
-    if isinstance(tokens, float) and not math.isfinite(tokens):
+    finite = tokens.is_finite() if isinstance(tokens, Decimal) else isinstance(tokens, int) or math.isfinite(tokens)
+    if not finite:
         raise Refused(f"{name} must be a finite number of tokens.")
     if not -MAX_TOKENS <= tokens <= MAX_TOKENS:
         raise Refused(f"{name} must be at most {MAX_TOKENS:,} tokens.")

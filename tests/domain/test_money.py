@@ -1,6 +1,7 @@
 """Tokens at the edges, integers inside."""
 
 import json
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,8 @@ def test_a_whole_amount_reads_as_an_integer():
         (None, "must be a number"),
         ([1], "must be a number"),
         (float("nan"), "finite"),
+        (Decimal("NaN"), "finite"),
+        (Decimal("Infinity"), "finite"),
         (float("inf"), "finite"),
         (-1, "zero or more"),
         (1e10, "at most"),
