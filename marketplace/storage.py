@@ -3,15 +3,19 @@
 All are immutable and named by their SHA-256, but for an accepted result, which is named by its job.
 """
 
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from django.conf import settings
+
+from marketplace.domain.errors import NoRoom
 
 Kind = Literal["uploads", "matrices", "results", "answers"]
 CHUNK_BYTES = 1024 * 1024
@@ -22,16 +26,51 @@ def path(kind: Kind, name: str) -> Path:
     return settings.COMPUTENET_HOME / "files" / kind / name[:2] / name
 
 
+class Reserved:
+    """A file that grows only while the disk has more free than the policy's reserve, which is the database's.
+
+    Its `write` raises `NoRoom` where it may not; everything else is the file's own.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, content: Any) -> int:
+        size = memoryview(content).nbytes
+        if shutil.disk_usage(self._file.name).free - size < settings.POLICY.disk_reserve_bytes:
+            raise NoRoom("The network's disk is full: it takes no new data until the operator makes room.")
+        return self._file.write(content)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 @contextmanager
-def temporary() -> Iterator[IO[bytes]]:
-    """A file beside the others to write into; `keep` moves it to its place, else it is gone at the end."""
+def temporary(*, reserved: bool = False) -> Iterator[IO[bytes]]:
+    """A file beside the others to write into; `keep` moves it to its place, else it is gone at the end.
+
+    With `reserved` it leaves alone what the disk keeps for the database and for workers' answers.
+
+    Raises:
+        NoRoom: the disk is full.
+    """
     folder = settings.COMPUTENET_HOME / "files" / "incoming"
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        try:
-            yield file
-        finally:
-            Path(file.name).unlink(missing_ok=True)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            try:
+                yield Reserved(file) if reserved else file  # type: ignore[misc]
+            finally:
+                Path(file.name).unlink(missing_ok=True)
+    except OSError as error:
+        if is_full(error):
+            raise NoRoom("The network's disk is full; try again when the operator has made room.") from None
+        raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Does `error` say that there is no room left, on the disk or in somebody's share of it?"""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def keep(file: IO[bytes], kind: Kind, name: str) -> Path:
@@ -49,10 +88,9 @@ def keep(file: IO[bytes], kind: Kind, name: str) -> Path:
     return target
 
 
-def keep_bytes(content: bytes, kind: Kind, name: str) -> Path:
-    with temporary() as file:
-        file.write(content)
-        return keep(file, kind, name)
+def discard(kind: Kind, name: str) -> None:
+    """Delete a file that no row names."""
+    path(kind, name).unlink(missing_ok=True)
 
 
 def sha256(file: IO[bytes]) -> str:

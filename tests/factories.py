@@ -1,6 +1,7 @@
 """Small makers of what a test needs, through the real actions. Alice and Bob are clients; workers are named by GPU."""
 
 import hashlib
+import io
 import secrets
 from typing import Any
 
@@ -83,7 +84,7 @@ def submit_answer(assignment: Assignment, answer: dict[str, np.ndarray], fence: 
         fence=assignment.fence if fence is None else fence,
         digest=hashlib.sha256(body).hexdigest(),
         seconds=0.01,
-        body=body,
+        body=io.BytesIO(body),
     )
 
 

@@ -1,8 +1,9 @@
 """What a contributor's machine does with an assignment. Every change is fenced: it matches a live row or nothing."""
 
+import hashlib
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO
 from uuid import UUID
 
 from django.conf import settings
@@ -127,13 +128,13 @@ def readable_matrix(*, machine: Worker, sha256: str) -> Path:
 
 
 def submit_result(
-    *, machine: Worker, assignment_id: UUID, fence: int, digest: str, seconds: float, body: bytes
+    *, machine: Worker, assignment_id: UUID, fence: int, digest: str, seconds: float, body: BinaryIO
 ) -> Assignment:
-    """Take in an answer once. The bytes are on the disk before the row that names them is written.
+    """Take in an answer once, block by block. It is on the disk before the row that names it is written.
 
     Raises:
         NotFound: it is not this machine's.
-        Refused: more bytes than any answer of the model has.
+        Refused: empty, not of this `digest`, or more bytes than any answer of the model has.
         Conflict: another answer is in already.
         Gone: the assignment is dead.
     """
@@ -141,19 +142,46 @@ def submit_result(
     known = Result.objects.filter(assignment=assignment).first()
     if known:
         return _same(assignment, known, fence, digest)
-    job = assignment.job
-    if len(body) > bytes_max(MODELS[job.model_type], job.params, job.dataset.rows, len(job.features)):
-        raise Refused("The answer is larger than any right one.")
     if assignment.state != AssignmentState.STARTED.value or assignment.fence != fence:
         raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
-    storage.keep_bytes(body, "results", digest)
+    with storage.temporary() as file:
+        size = _copy(body, file, digest, answer_bytes_max(assignment))
+        storage.keep(file, "results", digest)
     try:
-        _write_result(assignment, fence, Result(sha256=digest, size_bytes=len(body), seconds=seconds))
+        _write_result(assignment, fence, Result(sha256=digest, size_bytes=size, seconds=seconds))
     except Gone:
         if known := Result.objects.filter(assignment=assignment).first():  # the same message, at the same time
             return _same(assignment, known, fence, digest)
+        if not Result.objects.filter(sha256=digest).exists():
+            storage.discard("results", digest)
         raise
     return assignment
+
+
+def answer_bytes_max(assignment: Assignment) -> int:
+    """No right answer to this assignment is a larger file."""
+    job = assignment.job
+    return bytes_max(MODELS[job.model_type], job.params, job.dataset.rows, len(job.features))
+
+
+def _copy(body: BinaryIO, file: IO[bytes], digest: str, limit: int) -> int:
+    """Copy an answer, and answer its size in bytes.
+
+    Raises:
+        Refused: it is empty, longer than `limit`, or has another digest.
+    """
+    found, size = hashlib.sha256(), 0
+    while chunk := body.read(storage.CHUNK_BYTES):
+        size += len(chunk)
+        if size > limit:
+            raise Refused("The answer is larger than any right one.")
+        found.update(chunk)
+        file.write(chunk)
+    if not size:
+        raise Refused("The answer is empty.")
+    if found.hexdigest() != digest:
+        raise Refused("The answer does not have the SHA-256 that came with it; send it again.")
+    return size
 
 
 def _same(assignment: Assignment, known: Result, fence: int, digest: str) -> Assignment:

@@ -3,12 +3,16 @@
 import base64
 import binascii
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F, Sum
 from django.db.utils import IntegrityError
 
 from marketplace import storage
@@ -21,16 +25,66 @@ from marketplace.tables.matrix import Column
 READERS = {"csv": delimited.read, "npy": arrays.read, "npz": arrays.read_archive}
 
 
+@dataclass
+class Brought:
+    """Data that were read. Until `keep`, the dataset has no row and its files lie aside, gone if it is never kept."""
+
+    dataset: Dataset
+    files: list[tuple[IO[bytes], storage.Kind, str]] = field(default_factory=list)
+
+    def insert(self) -> Dataset:
+        """Give the dataset its row, unless it has one; `store` is still to come, last in the same transaction.
+
+        Raises:
+            Refused: more than the user's share of the disk.
+        """
+        if self.dataset._state.adding:
+            _require_quota(self.dataset)
+            try:
+                with transaction.atomic():
+                    self.dataset.save(force_insert=True)
+            except IntegrityError:  # somebody brought the same at the same time
+                self.dataset, self.files = Dataset.objects.get(pk=self.dataset.pk), []
+        return self.dataset
+
+    def store(self) -> None:
+        """Put the files in their place. That does not roll back."""
+        for file, kind, name in self.files:
+            storage.keep(file, kind, name)
+
+    def keep(self) -> Dataset:
+        with transaction.atomic():
+            self.insert()
+            self.store()
+        return self.dataset
+
+
+def _require_quota(dataset: Dataset) -> None:
+    """Outside the sandbox everybody has a share of the disk: `storage_bytes_per_user`."""
+    user = dataset.uploaded_by
+    if user is None:
+        return
+    stored = Dataset.objects.filter(uploaded_by=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
+    share = settings.POLICY.storage_bytes_per_user
+    if (stored or 0) + dataset.size_bytes + dataset.matrix_bytes > share:
+        raise Refused(
+            f"Your data would take more than your {share:,} bytes of the network's disk, of which {stored or 0:,} are "
+            "taken; ask the operator for more, or to delete datasets."
+        )
+
+
 def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
     """Take in a ``.csv``, ``.npy`` or ``.npz`` file of at most `MAX_UPLOAD_BYTES`.
 
     Raises:
-        Refused: another kind of file, one that is too large, or one that its reader refuses.
+        Refused: another kind of file, one that is too large, one that its reader refuses, more than the user's share.
+        NoRoom: the disk is full.
     """
     suffix = Path(filename).suffix.lower().lstrip(".")
     if suffix not in READERS:
         raise Refused("The file's name must end in .csv, .npy or .npz.")
-    with storage.temporary() as file:
+    with ExitStack() as files:
+        file = files.enter_context(storage.temporary(reserved=True))
         size = 0
         while chunk := stream.read(storage.CHUNK_BYTES):
             size += len(chunk)
@@ -40,20 +94,21 @@ def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
         file.flush()
         if not size:
             raise Refused("The file is empty.")
-        return keep(_read(file, suffix, size, label=Path(filename).name[:120], user=user))
+        return _read(files, file, suffix, size, label=Path(filename).name[:120], user=user).keep()
 
 
-def read_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
+@contextmanager
+def read_inline(*, data: object, input_data: str | None, user: Any) -> Iterator[Brought]:
     """Read data that came inside a request: rows, ``{"X": …, "y": …}``, or the base64 of an ``.npy`` file.
-
-    The dataset may not have a row yet: the request may still be refused. `keep` gives it one.
 
     Raises:
         Refused: both or neither, or what cannot be a table of numbers.
+        NoRoom: the disk is full.
     """
     if (data is None) == (input_data is None):
         raise Refused("Bring data or input_data, not both.")
-    with storage.temporary() as file:
+    with ExitStack() as files:
+        file = files.enter_context(storage.temporary(reserved=True))
         if input_data is not None:
             try:
                 file.write(base64.b64decode(input_data, validate=True))
@@ -65,15 +120,18 @@ def read_inline(*, data: object, input_data: str | None, user: Any) -> Dataset:
             arrays.save_archive(file, {"X": X} if y is None else {"X": X, "y": y})
             suffix = "npz"
         file.flush()
-        return _read(file, suffix, file.tell(), label="inline", user=user)
+        yield _read(files, file, suffix, file.tell(), label="inline", user=user)
 
 
-def sample_for(*, model_type: str, needs_target: bool) -> Dataset:
-    """The network's own sample for a model, made the first time that a request brings no data. `keep` makes its row."""
-    with storage.temporary() as file:
+@contextmanager
+def sample_for(*, model_type: str, needs_target: bool) -> Iterator[Brought]:
+    """The network's own sample for a model, made the first time that a request brings no data."""
+    with ExitStack() as files:
+        file = files.enter_context(storage.temporary())
         arrays.save_archive(file, make_sample(needs_target))
         file.flush()
-        return _read(file, "npz", file.tell(), label=f"sample for {model_type}", user=None, sample=True)
+        label = f"sample for {model_type}"
+        yield _read(files, file, "npz", file.tell(), label=label, user=None, sample=True)
 
 
 def _parse_rows(data: object) -> tuple[np.ndarray, np.ndarray | None]:
@@ -90,10 +148,10 @@ def _numbers(rows: object, name: str) -> np.ndarray:
     """A list of numbers, or of equally long lists of numbers, as float64."""
     if not isinstance(rows, list) or not rows:
         raise Refused(f"{name} must be a list of rows that is not empty.")
-    flat = [(i, cell) for i, row in enumerate(rows) for cell in (row if isinstance(row, list) else [row])]
-    for i, cell in flat:
-        if isinstance(cell, bool) or not isinstance(cell, (int, float)):
-            raise Refused(f"Row {i + 1} of {name} holds {json.dumps(cell)[:40]}, which is not a number.")
+    for i, row in enumerate(rows):
+        for cell in row if isinstance(row, list) else (row,):
+            if isinstance(cell, bool) or not isinstance(cell, (int, float)):
+                raise Refused(f"Row {i + 1} of {name} holds {json.dumps(cell)[:40]}, which is not a number.")
     if len({len(row) if isinstance(row, list) else -1 for row in rows}) != 1:
         raise Refused(f"The rows of {name} must be equally long.")
     try:
@@ -102,16 +160,17 @@ def _numbers(rows: object, name: str) -> np.ndarray:
         raise Refused(f"{name} holds a number too large to compute with.") from None
 
 
-def _read(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sample: bool = False) -> Dataset:
+def _read(
+    files: ExitStack, file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sample: bool = False
+) -> Brought:
+    """Make the matrix of `file`, into another temporary file that lives as long as `files`."""
     name = storage.sha256(file)
     if found := Dataset.objects.filter(pk=name).first():
-        return found
-    with storage.temporary() as matrix:
-        columns, writer = READERS[suffix](Path(file.name), matrix, settings.MAX_MATRIX_CELLS)
-        matrix_sha256, matrix_bytes = storage.sha256(matrix), matrix.seek(0, 2)
-        storage.keep(matrix, "matrices", matrix_sha256)
-    storage.keep(file, "uploads", name)
-    return Dataset(
+        return Brought(found)
+    matrix = files.enter_context(storage.temporary(reserved=not sample))
+    columns, writer = READERS[suffix](Path(file.name), matrix, settings.MAX_MATRIX_CELLS)
+    matrix_sha256, matrix_bytes = storage.sha256(matrix), matrix.seek(0, 2)
+    dataset = Dataset(
         sha256=name,
         label=label,
         format=suffix,
@@ -126,17 +185,7 @@ def _read(file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sam
         sample=sample,
         uploaded_by=user,
     )
-
-
-def keep(dataset: Dataset) -> Dataset:
-    """The dataset's row, made unless it is there."""
-    if dataset._state.adding:
-        try:
-            with transaction.atomic():
-                dataset.save(force_insert=True)
-        except IntegrityError:  # somebody brought the same at the same time
-            return Dataset.objects.get(pk=dataset.pk)
-    return dataset
+    return Brought(dataset, [(matrix, "matrices", matrix_sha256), (file, "uploads", name)])
 
 
 def _common_dtype(columns: list[Column]) -> str:

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from marketplace import dispatch, notifications
-from marketplace.actions import datasets
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, open_account, post
@@ -19,7 +19,7 @@ from marketplace.domain import escrow, matching
 from marketplace.domain.errors import KeyReused, NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
-from marketplace.domain.money import to_micro
+from marketplace.domain.money import to_micro, to_tokens
 from marketplace.models import Assignment, Client, IdempotencyKey, Job, Network, ResourceClass, database_now
 
 __all__ = ["Submission", "cancel", "find_job", "submit"]
@@ -45,13 +45,14 @@ def submit(*, submission: Submission, user: Any, idempotency_key: str | None = N
             raise Refused("An Idempotency-Key is 1 to 100 printable characters.")
         if known := _job_of_key(client, idempotency_key, body_sha256):
             return known
-    planned = plan(submission, user)
     try:
-        with transaction.atomic():
-            datasets.keep(planned.dataset)
+        with plan(submission, user) as planned, transaction.atomic():
+            _require_floor(planned, reward)
+            planned.brought.insert()
             job = _insert(client, planned, reward, deadline)
             if idempotency_key is not None:
                 IdempotencyKey.objects.create(client=client, key=idempotency_key, body_sha256=body_sha256, job=job)
+            planned.brought.store()
     except IntegrityError:
         # The only unique name that comes from outside is the key: the same request, at the same time.
         known = _job_of_key(client, idempotency_key or "", body_sha256)
@@ -59,6 +60,25 @@ def submit(*, submission: Submission, user: Any, idempotency_key: str | None = N
             raise
         return known
     return job
+
+
+def _require_floor(planned: Plan, reward: int) -> None:
+    """A job pays at least what keeping its data and checking its answer is worth, so that none are sent for nothing."""
+    if reward < planned.floor:
+        raise Refused(
+            f"reward must be at least {to_tokens(planned.floor):,} tokens for this job: its data and the checking of "
+            "its answer cost the network that much."
+        )
+
+
+def _require_few_open(client: Client) -> None:
+    """Whoever has as many open jobs as the policy allows waits for one to end."""
+    mine = Q(client__user=client.user_id) if client.user_id else Q(client=client)
+    if Job.objects.filter(mine, ended_at=None).count() >= settings.POLICY.open_jobs_per_client:
+        raise Refused(
+            f"You have {settings.POLICY.open_jobs_per_client:,} open jobs, which is the most; wait until some have "
+            "ended, or cancel some."
+        )
 
 
 def _deadline_seconds(submission: Submission) -> float:
@@ -82,6 +102,7 @@ def _job_of_key(client: Client, key: str, body_sha256: str) -> Job | None:
 def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float) -> Job:
     # The client's row is locked: its jobs queue one behind the other.
     client = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet").get(pk=client.pk)
+    _require_few_open(client)
     virtual_time = Network.objects.values_list("virtual_time", flat=True).get(pk=1)
     start = matching.virtual_start(virtual_time=virtual_time, virtual_finish=client.virtual_finish)
     served = max(planned.quoted_seconds, matching.LEAST_SERVICE_SECONDS)

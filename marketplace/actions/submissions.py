@@ -1,14 +1,17 @@
 """What a client asks for, made sense of before any money is held: shared by quotes and submissions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 
 from marketplace.actions import datasets
+from marketplace.actions.datasets import Brought
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.matching import Demand
+from marketplace.domain.pricing import reward_floor
 from marketplace.models import Client, Dataset
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
@@ -40,13 +43,18 @@ class Plan:
     """A request that can be done: what will be fitted, on what, by whom, in about how long."""
 
     model: CatalogModel
-    dataset: Dataset  # may not have a row yet: `datasets.keep` gives it one
+    brought: Brought  # its `keep` gives the dataset a row
     params: dict[str, Any]
     features: list[int]  # columns of the matrix
     target: int | None
     demand: Demand
     quoted_seconds: float
     memory_bytes: int  # that a fit should need
+    floor: int  # micro-tokens that such a job pays at least
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.brought.dataset
 
 
 def find_client(*, address: str, user: Any) -> Client:
@@ -61,8 +69,11 @@ def find_client(*, address: str, user: Any) -> Client:
     return client
 
 
-def plan(submission: Submission, user: Any) -> Plan:
+@contextmanager
+def plan(submission: Submission, user: Any) -> Iterator[Plan]:
     """Find or read the data, and hold the request against the model's own rules.
+
+    What came with the request lies aside until `Plan.brought.keep`, and is gone at the end if that is never called.
 
     Raises:
         Refused: with one sentence that says what to change.
@@ -70,7 +81,12 @@ def plan(submission: Submission, user: Any) -> Plan:
     model = MODELS.get(submission.model_type)
     if model is None:
         raise Refused(f"model_type must be one of {', '.join(sorted(MODELS))}.")
-    dataset = _dataset(submission, model, user)
+    with _brought(submission, model, user) as brought:
+        yield _planned(submission, model, brought)
+
+
+def _planned(submission: Submission, model: CatalogModel, brought: Brought) -> Plan:
+    dataset = brought.dataset
     features, target = _choose_columns(submission, model, dataset)
     demand = _demand(submission.requirements)
     try:
@@ -80,17 +96,18 @@ def plan(submission: Submission, user: Any) -> Plan:
         raise Refused(str(error)) from None
     operations = model.operations(params, dataset.rows, len(features))
     seconds = settings.POLICY.quote_overhead_seconds + operations / settings.POLICY.quote_flops
-    return Plan(model, dataset, params, features, target, demand, seconds, 3 * dataset.matrix_bytes)
+    floor = reward_floor(matrix_bytes=dataset.matrix_bytes, quoted_seconds=seconds, policy=settings.POLICY)
+    return Plan(model, brought, params, features, target, demand, seconds, 3 * dataset.matrix_bytes, floor)
 
 
-def _dataset(submission: Submission, model: CatalogModel, user: Any) -> Dataset:
+def _brought(submission: Submission, model: CatalogModel, user: Any) -> AbstractContextManager[Brought]:
     if submission.dataset is not None:
         if submission.data is not None or submission.input_data is not None:
             raise Refused("Name a dataset or bring data, not both.")
         found = Dataset.objects.filter(pk=submission.dataset).first()
         if found is None:
             raise Refused(f"There is no dataset {submission.dataset[:64]}; upload it to /datasets first.")
-        return found
+        return nullcontext(Brought(found))
     if submission.data is not None or submission.input_data is not None:
         return datasets.read_inline(data=submission.data, input_data=submission.input_data, user=user)
     return datasets.sample_for(model_type=model.name, needs_target=model.needs_target)

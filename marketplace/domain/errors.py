@@ -37,5 +37,11 @@ class KeyReused(Refused):
     status = 422
 
 
+class NoRoom(Refused):
+    """The network's disk is as full as it may get: what is there is served, nothing large is taken in."""
+
+    status = 507
+
+
 class InsufficientFunds(Refused):
     """An account does not hold what would be moved out of it."""

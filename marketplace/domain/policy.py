@@ -14,6 +14,8 @@ class Policy:
     sandbox_worker_grant: float = 100  # beside the stake, for a worker registered in the sandbox
     sandbox_client_grant: float = 1000  # where a client registered in the sandbox names no balance
     minimum_reward: float = 0.000001
+    floor_per_gigabyte: float = 1  # tokens that a job pays at least for each GB of its matrix
+    floor_per_check_second: float = 0.1  # and for each second that checking its answer may take
     slash_share: float = 0.10  # of the stake, at most the job's reward
     slash_to_client_share: float = 0.5  # of a slash, to the client that was kept waiting; the rest to the treasury
     loan_repayment_share: float = 0.5  # of what a worker on a lent stake earns, until the loan is paid back
@@ -27,6 +29,10 @@ class Policy:
     reputation_gain: float = 0.5
     reputation_loss: float = 10
     reputation_minimum: float = 50  # a worker below it is deactivated
+
+    # A worker that took a job, began, and was never heard of again
+    no_show_share: float = 0.01  # of the stake, at most the job's reward, to the treasury
+    no_show_reputation: float = 1
 
     # Time, in seconds
     heartbeat_seconds: float = 2
@@ -45,13 +51,20 @@ class Policy:
     challenge_every_seconds: float = 24 * 3600  # on average, between two measurements of a GPU
     enrolment_key_seconds: float = 24 * 3600
 
+    web_away_after_seconds: float = 6  # without a sign of the web process, no lease runs out
+
     # Measured GPUs
     claim_share: float = 0.05  # of the claimed TFLOPS that a measurement must show, or the worker is marked
+
+    # Bytes
+    storage_bytes_per_user: int = 20 * 10**9  # of uploads and their matrices, outside the sandbox
+    disk_reserve_bytes: int = 512 * 1024**2  # of the disk, which uploads leave to the database and to answers
 
     # Counts
     max_attempts: int = 5
     verification_tries: int = 3
     newcomer_share: float = 0.25  # of the work that the best worker gets, for one without a record
+    open_jobs_per_client: int = 5000
     batch: int = 50  # jobs that one transaction assigns
     worker_memory_bytes: int = 4 * 1024**3  # a job may use at most this much on a worker that reports no memory
 

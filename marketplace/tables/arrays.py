@@ -1,7 +1,9 @@
 """Reading ``.npy`` and ``.npz``: plain numeric arrays, whose headers are believed only as far as the bytes bear out."""
 
+import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -16,6 +18,7 @@ from marketplace.tables.matrix import Column, MatrixWriter
 BLOCK_CELLS = 1_000_000
 MAX_COLUMNS = 20_000
 MAX_HEADER_BYTES = 10_000
+MAX_DIRECTORY_BYTES = storage.CHUNK_BYTES
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,31 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
     return write(open_array(path), None, matrix, max_cells)
 
 
+class _SmallReads(io.BufferedReader):
+    """A file that is only read in pieces: `zipfile` reads an archive's whole directory at once, however long."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            content = super().read(MAX_DIRECTORY_BYTES + 1)
+            if len(content) > MAX_DIRECTORY_BYTES:
+                raise zipfile.BadZipFile("its directory is too long")
+            return content
+        if size > MAX_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile("its directory is too long")
+        return super().read(size)
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """The zip archive at `path`; one with a directory of more than a MiB is no archive of arrays.
+
+    Raises:
+        zipfile.BadZipFile
+    """
+    with _SmallReads(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        yield archive
+
+
 def read_archive(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], MatrixWriter]:
     """Write the arrays of the ``.npz`` file at `path`, `X` and perhaps `y`, or a single one, into `matrix`.
 
@@ -108,12 +136,14 @@ def read_archive(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Co
     """
     limit = max_cells * 8 + MAX_HEADER_BYTES
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
             if len(members) > 2 or len(members) != len(archive.infolist()) or not members:
                 raise Refused('The archive must hold one array, or two that are named "X" and "y".')
             if len(members) == 2 and set(members) != {"X", "y"}:
                 raise Refused('The archive must hold one array, or two that are named "X" and "y".')
+            if any(info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for info in members.values()):
+                raise Refused("The archive must be stored or deflated, as numpy.savez and numpy.savez_compressed do.")
             return _write_members(archive, members, matrix, max_cells, limit)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise Refused(f"The .npz archive cannot be read: {str(error)[:120] or 'it is damaged'}.") from None
@@ -127,7 +157,7 @@ def _write_members(
     limit: int,
 ) -> tuple[list[Column], MatrixWriter]:
     arrays = {}
-    with storage.temporary() as x_file, storage.temporary() as y_file:
+    with storage.temporary(reserved=True) as x_file, storage.temporary(reserved=True) as y_file:
         for name, file in zip(sorted(members), (x_file, y_file), strict=False):
             with archive.open(members[name]) as source:
                 size = 0

@@ -59,10 +59,19 @@ def read_shape(path: Path) -> Shape:
         raise Refused(f"The file has {len(cells):,} columns; at most {MAX_COLUMNS:,} are taken.")
     has_header = not all(_is_number(cell) for cell in cells)
     names = [(cell if has_header else "") or f"column_{i}" for i, cell in enumerate(cells)]
-    repeated = next((name for i, name in enumerate(names) if name in names[:i]), None) if has_header else None
+    repeated = _repeated(names) if has_header else None
     if repeated is not None:
         raise Refused(f'The header names the column "{repeated[:80]}" twice.')
     return Shape(delimiter, names, has_header)
+
+
+def _repeated(names: list[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _batches(path: Path, shape: Shape, types: dict[str, pa.DataType]):

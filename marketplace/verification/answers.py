@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketplace.domain.errors import Refused
-from marketplace.tables.arrays import Header, read_header
+from marketplace.tables.arrays import Header, open_archive, read_header
 from workers.catalog.base import Answer, AnswerError, CatalogModel, Params
 
 ARCHIVE_OVERHEAD_BYTES = 64 * 1024  # zip's directory and the arrays' headers, generously
@@ -26,7 +26,7 @@ def read_answer(path: Path, model: CatalogModel, params: Params, rows: int, feat
         AnswerError: it is no such archive, or its arrays do not fit.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             headers = _headers(archive)
             found = {name: (header.dtype.name, header.shape) for name, header in headers.items()}
             model.refuse_misfit(params, rows, features, found)
