@@ -12,7 +12,9 @@ from celery import bootsteps
 from celery.signals import task_received, worker_shutdown
 from celery.worker import state
 
+from workers.challenge import Challenger
 from workers.client import Refused, Unavailable
+from workers.compute import backends
 from workers.device import Gauge
 from workers.host import Host, this_host
 from workers.protocol import HeartbeatRequest
@@ -31,10 +33,11 @@ class Heartbeat(threading.Thread):
     A thread of its own, because neither a fit nor Celery's event loop leaves time for it while they are busy.
     """
 
-    def __init__(self, host: Host, gauge: Gauge) -> None:
+    def __init__(self, host: Host, gauge: Gauge, challenger: Challenger) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self.host = host
         self.gauge = gauge
+        self.challenger = challenger
         self.seconds = _pause(host.credentials.heartbeat_seconds)
         self._ending = threading.Event()
         self._trouble = ""
@@ -89,6 +92,8 @@ class Heartbeat(threading.Thread):
             log.warning("The coordinator drains this worker." if drain else "The coordinator gives work again.")
             board.drain(drain)
         self.seconds = _pause(reply.get("heartbeat_seconds"), self.seconds)
+        if not in_hand and not drain:
+            self.challenger.offer(reply.get("challenge"))
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
@@ -120,7 +125,8 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
         host = this_host()
         forks = worker.app.conf.worker_pool == "prefork"
         outbox = Outbox(host.spool, host.client, elsewhere=lambda: forks and bool(state.requests))
-        self.threads = (Heartbeat(host, Gauge(host.settings)), outbox)
+        challenger = Challenger(host, backends()[0])
+        self.threads = (Heartbeat(host, Gauge(host.settings), challenger), outbox)
         # A step is told to stop while the pool's last tasks still run, so the end is taken from this signal instead.
         worker_shutdown.connect(self._end, weak=False)
         task_received.connect(self._wake, weak=False)

@@ -16,6 +16,11 @@ Both sides import this file and nothing else of each other. All bodies are JSON,
                                        `SECONDS_HEADER`; 200 (again for the same digest), 409 for another
                                        digest, 410 when the assignment is dead
 ``POST /assignment/<id>/failure``      `FailureRequest` → ``{}``; 409 when the assignment is dead
+``POST /worker/challenge/<id>/start``  ``{}`` → `ChallengeStart`; the clock starts. 409 while a job is in hand, or
+                                       when it was started before or has lapsed
+``POST /worker/challenge/<id>/commit`` `ChallengeRoot` → `ChallengeColumns`; the clock stops, and the columns are
+                                       drawn only then (again the same ones for the same root)
+``POST /worker/challenge/<id>/open``   `ChallengeOpening` → `ChallengeOutcome`
 =====================================  ==================================================================
 
 A refusal is ``{"error": "<one sentence>"}``.
@@ -82,6 +87,7 @@ class HeartbeatReply(TypedDict):
     cancel: list[str]  # assignments that are dead: stop computing them
     drain: bool  # take nothing new
     heartbeat_seconds: float
+    challenge: NotRequired[str]  # a measurement of this machine's speed that waits, offered while it is idle
 
 
 class Matrix(TypedDict):
@@ -118,6 +124,40 @@ class FailureRequest(TypedDict):
     fence: int
     fault: Fault
     error: str  # one sentence
+
+
+class ChallengeStart(TypedDict):
+    """What `workers.catalog.matrix_rate` computes."""
+
+    n: int
+    rounds: int
+    seed: str  # 32 hex digits
+    seconds: float  # in which the root must come
+
+
+class ChallengeRoot(TypedDict):
+    root: str  # 64 hex digits
+
+
+class ChallengeColumns(TypedDict):
+    columns: list[int]  # numbers of leaves
+
+
+class OpenedColumn(TypedDict):
+    leaf: int
+    data: str  # base64 of the column, a byte a number
+    path: str  # base64 of the path's digests, one after the other, from the leaf's sibling upwards
+
+
+class ChallengeOpening(TypedDict):
+    columns: list[OpenedColumn]  # those asked for, and the same columns one commitment earlier
+
+
+class ChallengeOutcome(TypedDict):
+    passed: bool
+    rate: float | None  # measured matrix rate, in TFLOPS
+    doubted: bool  # it is less than a fair part of what the worker claims
+    reason: str
 
 
 def gpu_tag(gpu_type: str) -> str:

@@ -8,18 +8,17 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import expiry, stakes
+from marketplace.actions import challenges, expiry, stakes
 from marketplace.actions.events import record
+from marketplace.actions.locks import try_assigning
 from marketplace.domain import reputation
 from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
 from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
-
-ADVISORY_LOCK = 0x636E_6574  # "cnet": one coordinator assigns at a time
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,10 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     """Run everything once. `assign` forces or forbids assigning; None leaves it to the switch."""
     expired = expiry.expire_leases() + expiry.expire_deadlines()
     stakes.release_due()
-    active = Network.objects.values_list("coordination_active", flat=True).get(pk=1) if assign is None else assign
+    challenges.expire()
+    network = Network.objects.get(pk=1)
+    challenges.draw(database_now(), network.last_cycle_at)
+    active = network.coordination_active if assign is None else assign
     assigned = assign_pending() if active else 0
     broker.restore_users()
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
@@ -73,7 +75,7 @@ def assign_pending() -> int:
 
 def _assign_batch() -> int:
     with transaction.atomic():
-        if not _locked():
+        if not try_assigning():
             return 0
         now = database_now()
         network = Network.objects.get(pk=1)
@@ -100,15 +102,6 @@ def _assign_batch() -> int:
     return len(picks)
 
 
-def _locked() -> bool:
-    """Whether this coordinator may assign now. On SQLite the transaction itself is the only writer."""
-    if connection.vendor == "sqlite":
-        return True
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
-        return cursor.fetchone()[0]
-
-
 def candidates(now: datetime) -> list[Candidate]:
     """Every active worker whose machine is enrolled, as the choice sees it."""
     policy = settings.POLICY
@@ -120,6 +113,7 @@ def candidates(now: datetime) -> list[Candidate]:
     for worker, host, reward in open_:
         exposed[worker] += reward
         taken[host or worker] += 1
+    measuring = challenges.being_measured(now)
     return [
         Candidate(
             id=str(w.pk),
@@ -127,12 +121,14 @@ def candidates(now: datetime) -> list[Candidate]:
             gpu_tag=w.gpu_tag,
             memory_bytes=w.memory_bytes,
             compute_capacity=w.compute_capacity,
+            measured_rate=w.measured_rate,
+            claim_doubted=w.claim_doubted,
             rank=reputation.lower_bound(
                 verified=w.contributor.verified, rejected=w.contributor.rejected, reputation=w.contributor.reputation
             ),
             exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed.get(w.pk, 0),
             free_slots=w.machine.slots - taken.get(w.machine.pk, 0),
-            busy=w.pk in exposed,
+            busy=w.pk in exposed or w.machine.pk in measuring,
             online=w.is_online(now, policy.silent_after_seconds),
             standby=w.standby,
             virtual_finish=w.virtual_finish,

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Q
 
 from marketplace import dispatch, notifications
+from marketplace.actions import challenges
 from marketplace.domain.lifecycle import AssignmentState
 from marketplace.models import Assignment, Worker, database_now
 
@@ -40,11 +41,14 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
         for beat in request["assignments"]
         if not _renewed(machine, beat, now, now + timedelta(seconds=policy.lease_seconds))
     ]
-    return {
+    reply = {
         "cancel": dead,
         "drain": machine.draining or not machine.is_active,
         "heartbeat_seconds": policy.heartbeat_seconds,
     }
+    if not request["assignments"] and (challenge := challenges.offered_to(machine, now)):
+        reply["challenge"] = challenge
+    return reply
 
 
 def of_machine(machine: Worker) -> Q:

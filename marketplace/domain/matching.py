@@ -30,7 +30,7 @@ class Candidate:
     machine: str  # whose Celery worker computes for it; its slots are shared
     gpu_tag: str
     memory_bytes: int
-    compute_capacity: float  # TFLOPS
+    compute_capacity: float  # TFLOPS, as claimed
     rank: float  # the lower bound of `domain.reputation`, 0 to 1
     exposure_left: int  # micro-tokens of open reward that its stake still covers
     free_slots: int  # of the machine
@@ -38,6 +38,13 @@ class Candidate:
     online: bool
     standby: bool = False  # takes a job only where nobody else could
     virtual_finish: float = 0.0  # where its turn comes, in seconds of service over its weight
+    measured_rate: float | None = None  # TFLOPS
+    claim_doubted: bool = False
+
+    @property
+    def believed_capacity(self) -> float:
+        """TFLOPS: what it claims; once that is in doubt, what it has shown."""
+        return (self.measured_rate or 0.0) if self.claim_doubted else self.compute_capacity
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def shortfall(demand: Demand, worker: Candidate) -> str:
         return f"is not a {demand.gpu_tag}"
     if demand.min_memory_bytes > worker.memory_bytes:
         return "has too little memory"
-    if demand.min_compute_capacity > worker.compute_capacity:
+    if demand.min_compute_capacity > worker.believed_capacity:
         return "has too little compute capacity"
     return ""
 
@@ -116,8 +123,9 @@ def match(
 ) -> tuple[list[Pick], float]:
     """Assign as many of `jobs` (in service order) as free `workers` allow, one job a worker.
 
-    Of the workers that can take a job, those that have not lost it come first, then the one whose turn it is; chance
-    breaks ties. A standby worker is left alone while any other could take the job, now or when it is free.
+    Of the workers that can take a job, those that have not lost it come first, then the one whose turn it is; rank,
+    then the measured rate, then chance break ties. A standby worker is left alone while any other could take the job,
+    now or when it is free.
 
     Returns:
         the picks, and the workers' virtual time after them.
@@ -135,7 +143,7 @@ def match(
         if not able:
             continue
         turns = {w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able}
-        chosen = min(able, key=lambda w: (turns[w.id], -w.rank, rng.random()))
+        chosen = min(able, key=lambda w: (turns[w.id], -w.rank, -(w.measured_rate or 0.0), rng.random()))
         virtual_time = turns[chosen.id]
         served = max(job.quoted_seconds, LEAST_SERVICE_SECONDS) / weight(chosen.rank, newcomer_share)
         picks.append(Pick(job.id, chosen.id, virtual_time + served, _why(chosen, able, turns)))
@@ -151,6 +159,7 @@ def _why(
         "able": len(able),
         "rank": round(chosen.rank, 4),
         "best_rank": round(max(w.rank for w in able), 4),
+        "measured_rate": round(chosen.measured_rate or 0.0, 4),
         "turn": round(turns[chosen.id], 3),
         "standby": chosen.standby,
     }

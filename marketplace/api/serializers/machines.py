@@ -56,6 +56,7 @@ class HeartbeatReply(serializers.Serializer):
     cancel = serializers.ListField(child=serializers.UUIDField())
     drain = serializers.BooleanField()
     heartbeat_seconds = serializers.FloatField()
+    challenge = serializers.UUIDField(required=False)
 
 
 class MatrixSerializer(serializers.Serializer):

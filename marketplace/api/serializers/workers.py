@@ -29,7 +29,9 @@ class WorkerSerializer(serializers.Serializer):
 
     worker_id = serializers.CharField(source="name")
     gpu_type = serializers.CharField()
-    compute_capacity = serializers.FloatField(help_text="TFLOPS.")
+    compute_capacity = serializers.FloatField(help_text="TFLOPS, as claimed.")
+    measured_rate = serializers.FloatField(allow_null=True, help_text="TFLOPS of matrix products that it has shown.")
+    claim_doubted = serializers.BooleanField(help_text="It did not show a fair part of what it claims.")
     reputation = serializers.FloatField(source="contributor.reputation")
     jobs_completed = serializers.IntegerField()
     is_active = serializers.BooleanField()

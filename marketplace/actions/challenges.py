@@ -1,0 +1,241 @@
+"""Measuring what a worker claims: a challenge at enrolment and at random later, under the database's clock.
+
+`workers.catalog.matrix_rate` says what is computed, how it is checked and the chance of fooling it.
+"""
+
+import secrets
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+
+from marketplace import dispatch, notifications
+from marketplace.actions.events import record
+from marketplace.actions.expiry import OPEN
+from marketplace.actions.locks import keep_assigning_out
+from marketplace.domain import measuring
+from marketplace.domain.errors import Conflict, NotFound
+from marketplace.models import Assignment, Challenge, Worker, database_now
+from workers.catalog.matrix_rate import OPENED, SEED_BYTES, fault, leaf_count
+from workers.protocol import ChallengeColumns, ChallengeOutcome, ChallengeStart
+
+State = Challenge.State
+LONGEST_GAP_SECONDS = 60.0  # that random draws make up for, after the coordinator was away
+_random = secrets.SystemRandom()
+_checking = threading.Lock()  # a check holds up to 130 MB: one at a time in a process
+
+
+def switched_on() -> bool:
+    return settings.POLICY.challenge_every_seconds > 0
+
+
+def issue(worker: Worker) -> None:
+    """A new challenge for `worker`, whose row is locked; one that waits already is enough.
+
+    One that was running ended with the machine's last life. It counts as failed, so that restarting is no way round.
+    """
+    if not switched_on():
+        return
+    found = Challenge.objects.filter(worker=worker, ended_at=None).first()
+    if found and found.state != State.WAITING:
+        _fail(found, f"{worker.name} started again while it was measured.")
+    elif found:
+        return
+    _make([worker])
+
+
+def _make(workers: Iterable[Worker]) -> None:
+    """One challenge each. Of two that would make one for the same worker, one does: a worker has one open challenge."""
+    Challenge.objects.bulk_create([_new(worker) for worker in workers], ignore_conflicts=True)
+
+
+def _new(worker: Worker) -> Challenge:
+    on_gpu = worker.device.get("backend", "numpy") != "numpy"
+    n, rounds = measuring.size(worker.compute_capacity, on_gpu=on_gpu)
+    return Challenge(worker=worker, n=n, rounds=rounds)
+
+
+def draw(now: datetime, last_at: datetime | None) -> int:
+    """Challenge idle workers at random, each once in `challenge_every_seconds` on average. Answers how many.
+
+    A Poisson process: that a worker was measured just now does not keep it from being measured again.
+    """
+    if not switched_on() or last_at is None:
+        return 0
+    elapsed = min((now - last_at).total_seconds(), LONGEST_GAP_SECONDS)
+    mean = settings.POLICY.challenge_every_seconds
+    idle = (
+        Worker.objects.filter(host=None, is_active=True, draining=False, enrolled_at__isnull=False)
+        .filter(last_heartbeat_at__gte=now - timedelta(seconds=settings.POLICY.silent_after_seconds))
+        .exclude(Exists(_in_hand(OuterRef("pk"))))
+        .exclude(Exists(Challenge.objects.filter(worker=OuterRef("pk"), ended_at=None)))
+    )
+    chance = measuring.chance_of_a_draw(elapsed, mean)
+    sooner = measuring.chance_of_a_draw(elapsed, mean / measuring.DOUBTED_SOONER)
+    drawn = [
+        pk
+        for pk, doubted in idle.values_list("pk", "claim_doubted")
+        if _random.random() < (sooner if doubted else chance)
+    ]
+    if drawn:
+        _make(Worker.objects.in_bulk(drawn).values())
+    return len(drawn)
+
+
+def _in_hand(machine: object):
+    return Assignment.objects.filter(Q(worker=machine) | Q(worker__host=machine), state__in=OPEN)
+
+
+def offered_to(machine: Worker, now: datetime) -> str | None:
+    """The challenge that a heartbeat's reply to this idle machine names."""
+    if not switched_on() or machine.draining or not machine.is_active:
+        return None
+    waiting = Challenge.objects.filter(worker=machine, state=State.WAITING, ended_at=None)
+    found = waiting.exclude(Exists(_in_hand(OuterRef("worker")))).values_list("pk", "offered_at").first()
+    if found is None:
+        return None
+    challenge, offered_at = found
+    if offered_at is None:
+        waiting.update(offered_at=now)
+    return str(challenge)
+
+
+def being_measured(now: datetime) -> set[UUID]:
+    """Machines that get no job now: they are measured, or have been too busy for it for long."""
+    if not switched_on():
+        return set()
+    late = now - timedelta(seconds=measuring.PATIENCE_SECONDS)
+    busy = Q(state=State.STARTED) | Q(state=State.WAITING, created_at__lt=late)
+    return set(Challenge.objects.filter(busy, ended_at=None).values_list("worker", flat=True))
+
+
+def _find(machine: Worker, challenge_id: UUID) -> Challenge:
+    found = Challenge.objects.filter(worker=machine, pk=challenge_id).first()
+    if found is None:
+        raise NotFound("There is no such challenge.")
+    return found
+
+
+def start(*, machine: Worker, challenge_id: UUID) -> ChallengeStart:
+    """The machine learns what to compute, and its clock starts. Until it ends, no job is assigned to it.
+
+    Raises:
+        NotFound: it is not this machine's.
+        Conflict: a job is in hand, or the challenge was started before or has lapsed.
+    """
+    challenge = _find(machine, challenge_id)
+    seed = secrets.token_hex(SEED_BYTES)
+    with transaction.atomic():
+        keep_assigning_out()
+        if _in_hand(machine).exists():
+            raise Conflict("The machine has a job in hand; the challenge waits until it is idle.")
+        live = Challenge.objects.filter(pk=challenge.pk, state=State.WAITING, ended_at=None)
+        if not live.update(state=State.STARTED, seed=seed, started_at=database_now()):
+            raise Conflict("The challenge was started already, or has lapsed.")
+        dispatch.wake_coordinator()  # it may have come by while we held its lock
+    return {"n": challenge.n, "rounds": challenge.rounds, "seed": seed, "seconds": measuring.LIMIT_SECONDS}
+
+
+def commit(*, machine: Worker, challenge_id: UUID, root: str) -> ChallengeColumns:
+    """The root is in and the clock stops. Which columns to open is drawn only now, from the system's randomness.
+
+    Raises:
+        NotFound: it is not this machine's.
+        Conflict: it was not started, another root is in, or its time is up.
+    """
+    now = database_now()  # before anything that could wait: the machine's clock has stopped
+    challenge = _find(machine, challenge_id)
+    if challenge.state == State.COMMITTED and challenge.root == root:
+        return {"columns": challenge.columns}
+    if challenge.started_at is None or now - challenge.started_at > timedelta(seconds=measuring.LIMIT_SECONDS):
+        raise Conflict("The challenge was not started, or its time is up.")
+    columns = sorted(_random.sample(range(leaf_count(challenge.n, challenge.rounds)), OPENED))
+    with transaction.atomic():
+        live = Challenge.objects.filter(pk=challenge.pk, state=State.STARTED, ended_at=None)
+        if not live.update(state=State.COMMITTED, root=root, columns=columns, committed_at=now):
+            raise Conflict("Another root is in already, or the challenge has lapsed.")
+        dispatch.wake_coordinator()  # the machine is free
+    return {"columns": columns}
+
+
+def open_columns(*, machine: Worker, challenge_id: UUID, opened: Mapping[int, tuple[bytes, bytes]]) -> ChallengeOutcome:
+    """Recompute the opened columns, outside of any transaction, and write down what the machine has shown.
+
+    Raises:
+        NotFound: it is not this machine's.
+        Conflict: no root is in, or the challenge has ended.
+    """
+    challenge = _find(machine, challenge_id)
+    if challenge.state != State.COMMITTED:
+        raise Conflict("No root of this challenge is in, or it has ended.")
+    seed, root = bytes.fromhex(challenge.seed), bytes.fromhex(challenge.root)
+    with _checking:
+        wrong = fault(seed, challenge.n, challenge.rounds, root, challenge.columns, opened)
+    with transaction.atomic():
+        worker = Worker.objects.select_for_update(no_key=True, of=("self",)).get(pk=machine.pk)
+        challenge = Challenge.objects.select_for_update(no_key=True, of=("self",)).get(pk=challenge.pk)
+        if challenge.ended_at is not None:
+            raise Conflict("The challenge has lapsed.")
+        return _fail(challenge, wrong) if wrong else _pass(challenge, worker)
+
+
+def _pass(challenge: Challenge, worker: Worker) -> ChallengeOutcome:
+    now = database_now()
+    assert challenge.started_at and challenge.committed_at
+    seconds = (challenge.committed_at - challenge.started_at).total_seconds()
+    rate = measuring.rate(challenge.n, challenge.rounds, seconds)
+    doubted = measuring.is_doubtful(rate, worker.compute_capacity, settings.POLICY.claim_share)
+    reason = f"{rate:.3g} of {worker.compute_capacity:g} claimed TFLOPS in {seconds:.2f} s"
+    Challenge.objects.filter(pk=challenge.pk).update(state=State.PASSED, rate=rate, reason=reason, ended_at=now)
+    _write(worker, "worker.measured", rate, now, doubted=doubted, reason=reason)
+    return {"passed": True, "rate": rate, "doubted": doubted, "reason": reason}
+
+
+def _fail(challenge: Challenge, reason: str) -> ChallengeOutcome:
+    """Nothing was shown: the claim is doubted and an earlier rate no longer holds. No stake is touched."""
+    now = database_now()
+    Challenge.objects.filter(pk=challenge.pk).update(state=State.FAILED, reason=reason, ended_at=now)
+    worker = Worker.objects.get(pk=challenge.worker_id)
+    _write(worker, "worker.challenge_failed", None, now, doubted=True, reason=reason)
+    return {"passed": False, "rate": None, "doubted": True, "reason": reason}
+
+
+def _write(worker: Worker, kind: str, rate: float | None, now: datetime, *, doubted: bool, reason: str) -> None:
+    Worker.objects.filter(pk=worker.pk).update(measured_rate=rate, measured_at=now, claim_doubted=doubted)
+    words = ("believed", "doubted")
+    before, after = words[worker.claim_doubted], words[doubted]
+    record(kind, actor="coordinator", worker=worker, before=before, after=after, reason=reason)
+    notifications.changed("workers")
+    dispatch.wake_coordinator()
+
+
+def expire() -> int:
+    """Fail each challenge that was offered and not taken up, or begun and not ended, in time. Answers how many."""
+    if not switched_on():
+        return 0
+    now = database_now()
+
+    def before(seconds: float) -> datetime:
+        return now - timedelta(seconds=seconds)
+
+    due = {
+        State.WAITING: (Q(offered_at__lt=before(measuring.OFFER_SECONDS)), "It did not take up the measurement."),
+        State.STARTED: (Q(started_at__lt=before(measuring.LIMIT_SECONDS)), "It did not finish in time."),
+        State.COMMITTED: (Q(committed_at__lt=before(measuring.OPEN_SECONDS)), "It did not open its columns."),
+    }
+    lapsed = Q()
+    for state, (late, _) in due.items():
+        lapsed |= Q(late, state=state)
+    failed = 0
+    for pk, worker in Challenge.objects.filter(lapsed, ended_at=None).values_list("pk", "worker"):
+        with transaction.atomic():
+            Worker.objects.select_for_update(no_key=True, of=("self",)).get(pk=worker)
+            challenge = Challenge.objects.select_for_update(no_key=True, of=("self",)).filter(lapsed, pk=pk).first()
+            if challenge and challenge.ended_at is None:
+                _fail(challenge, due[State(challenge.state)][1])
+                failed += 1
+    return failed
