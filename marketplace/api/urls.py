@@ -4,7 +4,7 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from marketplace.api import clients, datasets, jobs, machines, network, workers
+from marketplace.api import challenges, clients, datasets, jobs, machines, network, workers
 
 
 class Name(StringConverter):
@@ -24,6 +24,9 @@ urlpatterns = [
     path("worker/register", workers.Register.as_view()),
     path("worker/enrol", machines.Enrol.as_view()),
     path("worker/heartbeat", machines.Heartbeat.as_view()),
+    path("worker/challenge/<uuid:challenge_id>/start", challenges.Start.as_view()),
+    path("worker/challenge/<uuid:challenge_id>/commit", challenges.Commit.as_view()),
+    path("worker/challenge/<uuid:challenge_id>/open", challenges.Open.as_view()),
     path("worker/<name:name>/status", workers.Status.as_view()),
     path("workers", workers.Workers.as_view()),
     path("client/register", clients.Register.as_view()),
