@@ -54,10 +54,10 @@ test-postgres: $(DEV_STAMP) ## The suite on a PostgreSQL of its own
 	COMPUTENET_TEST_DATABASE=postgres $(PYTEST) -m "not docs and not browser"
 
 test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
-	$(PYTEST) -m docs
+	$(PYTEST) tests/docs
 
 test-browser: $(DEV_STAMP) ## Journeys in a real Chromium, where there is one
-	$(PYTEST) -m browser
+	$(PYTEST) tests/browser
 
 lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	for name in requirements requirements-dev workers/requirements; do \
