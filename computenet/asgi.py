@@ -1,6 +1,7 @@
 """The ASGI application: HTTP, and the pages' WebSockets."""
 
 import os
+import sys
 
 import django
 
@@ -12,8 +13,12 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402  Django must be se
 from marketplace.api.asgi_http import MeasuringHandler  # noqa: E402
 from marketplace.api.body_limit import BodyLimit  # noqa: E402
 from marketplace.api.origin import SocketGate  # noqa: E402
-from marketplace.api.startup import require_guards  # noqa: E402
+from marketplace.api.requests import LoopbackOnly, RequestIds  # noqa: E402
+from marketplace.api.startup import require_guards, require_loopback  # noqa: E402
 from marketplace.dashboard.routing import websocket  # noqa: E402
 
 require_guards()
-application = ProtocolTypeRouter({"http": BodyLimit(MeasuringHandler()), "websocket": SocketGate(websocket)})
+require_loopback(sys.argv)
+application = LoopbackOnly(
+    RequestIds(ProtocolTypeRouter({"http": BodyLimit(MeasuringHandler()), "websocket": SocketGate(websocket)}))
+)

@@ -1,9 +1,12 @@
 """All settings, read from the environment. `docs/settings.md` lists them."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
+from computenet import logs, production
 from marketplace.domain.policy import Policy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -23,6 +26,8 @@ DEBUG = False
 LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 ALLOWED_HOSTS = LOOPBACK_HOSTS if SANDBOX else env.list("ALLOWED_HOSTS", default=[])
 PUBLIC_URL = env.str("PUBLIC_URL", default="").rstrip("/")
+if not SANDBOX and (missing := production.problem({**env.ENVIRON, "SECRET_KEY": SECRET_KEY})):
+    raise SystemExit(missing)
 
 INSTALLED_APPS = [
     "marketplace",
@@ -40,10 +45,18 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_structlog",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "axes",
 ]
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+    "marketplace.api.content_policy.ContentPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -52,8 +65,11 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "marketplace.api.throttles.ThrottleMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last: it answers in the place of a refused log-in
 ]
 
 ROOT_URLCONF = "computenet.urls"
@@ -91,6 +107,24 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
 CELERY_BROKER_URL = REDIS_URL
 PUBLIC_BROKER_URL = env.str("PUBLIC_BROKER_URL", default="" if not SANDBOX else REDIS_URL)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+        "OPTIONS": {
+            "serializer": "marketplace.cache.JSONSerializer",
+            "socket_connect_timeout": 1,
+            "socket_timeout": 1,
+        },
+    }
+}
+# Calls a minute, by address and by user. A sandbox has nobody to fear but a script in an endless loop.
+_factor = 100 if SANDBOX else 1
+THROTTLES = {
+    "address": _factor * env.int("THROTTLE_ADDRESS", default=600),
+    "user": _factor * env.int("THROTTLE_USER", default=600),
+}
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -105,6 +139,63 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
+SESSION_ENGINE = "marketplace.sessions"
+
+# Accounts: `SIGNUP` is closed, invitation or open. An OpenID Connect provider is one more way to log in.
+SIGNUP = env.str("SIGNUP", default="invitation")
+if SIGNUP not in ("closed", "invitation", "open"):
+    raise ImproperlyConfigured("SIGNUP must be closed, invitation or open.")
+SIGNUP_ROLES = env.list("SIGNUP_ROLES", default=["client", "contributor"])  # of who signs up without an invitation
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+ACCOUNT_ADAPTER = "marketplace.dashboard.accounts.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_SIGNUP_FORM_CLASS = "marketplace.dashboard.accounts.InvitationForm"
+# Who signs up unasked shows that their address is theirs before anything else.
+ACCOUNT_EMAIL_VERIFICATION = env.str("EMAIL_VERIFICATION", default="mandatory" if SIGNUP == "open" else "optional")
+ACCOUNT_CONFIRM_EMAIL_ON_GET = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "login"
+ACCOUNT_USERNAME_VALIDATORS = "marketplace.dashboard.accounts.username_validators"
+ACCOUNT_RATE_LIMITS = {"login_failed": None}  # axes counts these, in the database
+SOCIALACCOUNT_ADAPTER = "marketplace.dashboard.accounts.SocialAdapter"
+SOCIALACCOUNT_AUTO_SIGNUP = False  # the form asks for the invitation
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a link: our pages let no form end up elsewhere
+OIDC_SERVER_URL = env.str("OIDC_SERVER_URL", default="")
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": env.str("OIDC_ID", default="sso"),
+                "name": env.str("OIDC_NAME", default="single sign-on"),
+                "client_id": env.str("OIDC_CLIENT_ID", default=""),
+                "secret": env.str("OIDC_CLIENT_SECRET", default=""),
+                "settings": {"server_url": OIDC_SERVER_URL},
+            }
+        ]
+        if OIDC_SERVER_URL
+        else [],
+    }
+}
+# One address that fails so often at one name waits so long; others still reach the account.
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURE_LIMIT", default=5)
+AXES_COOLOFF_TIME = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_TEMPLATE = "account/locked_out.html"
+AXES_VERBOSE = False
+AXES_DISABLE_ACCESS_LOG = True
+_email = env.email_url("EMAIL_URL", default="consolemail://")
+vars().update({name: value for name, value in _email.items() if name.startswith("EMAIL_")})
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="computenet@localhost")
+
+# The faucet gives this once to each account whose e-mail address is shown to be its own; 0 turns it off.
+FAUCET_TOKENS = env.float("FAUCET_TOKENS", default=0)
+FAUCET_DAILY_CAP = env.float("FAUCET_DAILY_CAP", default=10 * FAUCET_TOKENS)  # tokens a day (UTC), to all together
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -120,6 +211,7 @@ WHITENOISE_USE_FINDERS = True
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=4 * 1024**2)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=1024**3)
 MAX_RESULT_BYTES = env.int("MAX_RESULT_BYTES", default=256 * 1024**2)
+BODY_IDLE_SECONDS = env.int("BODY_IDLE_SECONDS", default=30)  # without a byte, while a body is still to come
 MAX_MATRIX_CELLS = env.int("MAX_MATRIX_CELLS", default=200_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 FILE_UPLOAD_TEMP_DIR = None
@@ -127,15 +219,16 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
+        "marketplace.api.key_auth.KeyAuthentication",
         "rest_framework.authentication.SessionAuthentication",
-        "rest_framework.authentication.BasicAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["marketplace.api.permissions.SandboxOrSignedIn"],
+    "DEFAULT_PERMISSION_CLASSES": ["marketplace.api.permissions.Scoped"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": ["marketplace.api.parsers.StrictJSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["marketplace.api.throttles.PerUser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "marketplace.api.errors.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -152,19 +245,32 @@ SPECTACULAR_SETTINGS = {
 
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_ALLOWED_ORIGIN_REGEXES = [r"^http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$", r"^null$"] if SANDBOX else []
+CORS_EXPOSE_HEADERS = ["X-Request-ID", "Retry-After"]
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'", *([OIDC_SERVER_URL] if OIDC_SERVER_URL else [])],
+        "frame-ancestors": ["'none'"],
+    }
+}
+# All of it comes over TLS, which a proxy ends; only the health check inside may be plain.
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not SANDBOX)
+SECURE_REDIRECT_EXEMPT = [r"^health$"]
+SECURE_HSTS_SECONDS = 0 if SANDBOX else env.int("HSTS_SECONDS", default=365 * 24 * 3600)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.bool("HSTS_SUBDOMAINS", default=True)
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not SANDBOX
 if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-}
+LOGGING = logs.configuration(env.str("LOG_LEVEL", default="INFO"), env.str("LOG_FORMAT", default="line"))
+DJANGO_STRUCTLOG_CELERY_ENABLED = False  # it would put a request's context into contributors' messages

@@ -36,13 +36,26 @@ class Reserved:
         self._file = file
 
     def write(self, content: Any) -> int:
-        size = memoryview(content).nbytes
-        if shutil.disk_usage(self._file.name).free - size < settings.POLICY.disk_reserve_bytes:
-            raise NoRoom("The network's disk is full: it takes no new data until the operator makes room.")
+        require_free(memoryview(content).nbytes)
         return self._file.write(content)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+def require_free(size_bytes: int) -> None:
+    """
+    Raises:
+        NoRoom: with `size_bytes` more, the disk would have less than the policy's reserve.
+    """
+    if shutil.disk_usage(_incoming()).free - size_bytes < settings.POLICY.disk_reserve_bytes:
+        raise NoRoom("The network's disk is full: it takes no new data until the operator makes room.")
+
+
+def _incoming() -> Path:
+    folder: Path = settings.COMPUTENET_HOME / "files" / "incoming"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 @contextmanager
@@ -54,10 +67,8 @@ def temporary(*, reserved: bool = False) -> Iterator[IO[bytes]]:
     Raises:
         NoRoom: the disk is full.
     """
-    folder = settings.COMPUTENET_HOME / "files" / "incoming"
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+        with tempfile.NamedTemporaryFile(dir=_incoming(), delete=False) as file:
             try:
                 yield Reserved(file) if reserved else file  # type: ignore[misc]
             finally:

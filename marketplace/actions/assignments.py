@@ -164,6 +164,17 @@ def answer_bytes_max(assignment: Assignment) -> int:
     return bytes_max(MODELS[job.model_type], job.params, job.dataset.rows, len(job.features))
 
 
+def require_wanted(*, machine: Worker, assignment_id: UUID, size_bytes: int) -> None:
+    """Refuse an answer of `size_bytes` before it is sent.
+
+    Raises:
+        NotFound: the assignment is not this machine's.
+        Refused: more bytes than any answer of the model has.
+    """
+    if size_bytes > answer_bytes_max(_find(machine, assignment_id)):
+        raise Refused("The answer is larger than any right one.")
+
+
 def _copy(body: BinaryIO, file: IO[bytes], digest: str, limit: int) -> int:
     """Copy an answer, and answer its size in bytes.
 

@@ -12,13 +12,13 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import Exists, F, OuterRef, Sum
 from django.db.utils import IntegrityError
 
 from marketplace import storage
 from marketplace.actions.samples import make_sample
-from marketplace.domain.errors import Refused
-from marketplace.models import Dataset
+from marketplace.domain.errors import NotFound, Refused
+from marketplace.models import Dataset, DatasetOwner
 from marketplace.tables import arrays, delimited
 from marketplace.tables.matrix import Column
 
@@ -31,6 +31,8 @@ class Brought:
 
     dataset: Dataset
     files: list[tuple[IO[bytes], storage.Kind, str]] = field(default_factory=list)
+    user: Any = None  # who brought the content, and may use the dataset from now on
+    label: str = ""
 
     def insert(self) -> Dataset:
         """Give the dataset its row, unless it has one; `store` is still to come, last in the same transaction.
@@ -39,12 +41,14 @@ class Brought:
             Refused: more than the user's share of the disk.
         """
         if self.dataset._state.adding:
-            _require_quota(self.dataset)
+            _require_share(self.dataset.uploaded_by, self.dataset.size_bytes + self.dataset.matrix_bytes)
             try:
                 with transaction.atomic():
                     self.dataset.save(force_insert=True)
             except IntegrityError:  # somebody brought the same at the same time
                 self.dataset, self.files = Dataset.objects.get(pk=self.dataset.pk), []
+        if self.user is not None:
+            DatasetOwner.objects.get_or_create(dataset=self.dataset, user=self.user, defaults={"label": self.label})
         return self.dataset
 
     def store(self) -> None:
@@ -59,18 +63,43 @@ class Brought:
         return self.dataset
 
 
-def _require_quota(dataset: Dataset) -> None:
+def require_room(*, user: Any, size_bytes: int) -> None:
+    """Refuse an upload of `size_bytes` before it is sent.
+
+    Raises:
+        Refused: more than the user's share of the disk.
+        NoRoom: the disk is full.
+    """
+    _require_share(user, size_bytes)
+    storage.require_free(size_bytes)
+
+
+def _require_share(user: Any, size_bytes: int) -> None:
     """Outside the sandbox everybody has a share of the disk: `storage_bytes_per_user`."""
-    user = dataset.uploaded_by
     if user is None:
         return
     stored = Dataset.objects.filter(uploaded_by=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
     share = settings.POLICY.storage_bytes_per_user
-    if (stored or 0) + dataset.size_bytes + dataset.matrix_bytes > share:
+    if (stored or 0) + size_bytes > share:
         raise Refused(
             f"Your data would take more than your {share:,} bytes of the network's disk, of which {stored or 0:,} are "
             "taken; ask the operator for more, or to delete datasets."
         )
+
+
+def find_dataset(*, sha256: str, user: Any) -> Dataset:
+    """The dataset of that name, where `user` brought its content: to know a name is no right to the data.
+
+    Raises:
+        NotFound: there is none, or it is another's.
+    """
+    rows = Dataset.objects.filter(pk=sha256)
+    if not settings.SANDBOX and not (user and user.is_staff):
+        rows = rows.filter(Exists(DatasetOwner.objects.filter(dataset=OuterRef("pk"), user=user)))
+    found = rows.first()
+    if found is None:
+        raise NotFound(f"There is no dataset {sha256[:64]}; upload it to /datasets first.")
+    return found
 
 
 def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
@@ -166,7 +195,7 @@ def _read(
     """Make the matrix of `file`, into another temporary file that lives as long as `files`."""
     name = storage.sha256(file)
     if found := Dataset.objects.filter(pk=name).first():
-        return Brought(found)
+        return Brought(found, user=user, label=label)
     matrix = files.enter_context(storage.temporary(reserved=not sample))
     columns, writer = READERS[suffix](Path(file.name), matrix, settings.MAX_MATRIX_CELLS)
     matrix_sha256, matrix_bytes = storage.sha256(matrix), matrix.seek(0, 2)
@@ -185,7 +214,7 @@ def _read(
         sample=sample,
         uploaded_by=user,
     )
-    return Brought(dataset, [(matrix, "matrices", matrix_sha256), (file, "uploads", name)])
+    return Brought(dataset, [(matrix, "matrices", matrix_sha256), (file, "uploads", name)], user, label)
 
 
 def _common_dtype(columns: list[Column]) -> str:

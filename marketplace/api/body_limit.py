@@ -1,12 +1,16 @@
 """How much body a call may have, kept while it comes in: Django under ASGI takes all of it before any view runs."""
 
-import json
+import asyncio
 import re
 from typing import Any
 
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.conf import settings
+from django.http import HttpResponse, JsonResponse
 
+from marketplace.api.before_body import refusal
 from marketplace.api.errors import body
+from marketplace.storage import is_full
 
 # What may be larger than MAX_BODY_BYTES: method, path, media type, and the setting that says how large.
 LARGE = [
@@ -42,15 +46,26 @@ class BodyLimit:
         limit = limit_of(scope, headers)
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length[:20]) > limit:
-            await refuse(send, limit)
+            await refuse(send, *too_large(limit))
             return
+        small = length.isdigit() and 0 < int(length) <= settings.MAX_BODY_BYTES  # without a length it comes in chunks
+        if limit > settings.MAX_BODY_BYTES and not small:
+            async with ThreadSensitiveContext():
+                refused = await sync_to_async(refusal)(scope)
+            if refused is not None:
+                await send_response(send, refused)
+                return
         received = 0
-        answering = False
+        answering = complete = False
 
         async def counted_receive():
-            nonlocal received
-            message = await receive()
+            nonlocal received, complete
+            if complete:  # what is waited for now is the caller hanging up
+                return await receive()
+            async with asyncio.timeout(settings.BODY_IDLE_SECONDS):
+                message = await receive()
             received += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
             if received > limit:
                 raise TooLarge
             return message
@@ -64,16 +79,27 @@ class BodyLimit:
             await self.app(scope, counted_receive, watched_send)
         except TooLarge:
             if not answering:
-                await refuse(send, limit)
+                await refuse(send, *too_large(limit))
+        except TimeoutError:
+            if not answering and not complete:
+                await refuse(send, 408, f"Nothing of the body came for {settings.BODY_IDLE_SECONDS} seconds.")
+        except OSError as error:
+            if answering or not is_full(error):
+                raise
+            await refuse(send, 507, "The network's disk is full; try again when the operator has made room.")
 
 
-async def refuse(send, limit: int) -> None:
-    """Answer 413 and close: what is still to come of the body is not read."""
-    content = json.dumps(body(413, f"The body of this call may have {limit:,} bytes at most.")).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+def too_large(limit: int) -> tuple[int, str]:
+    return 413, f"The body of this call may have {limit:,} bytes at most."
+
+
+async def refuse(send, status: int, sentence: str) -> None:
+    """Answer and close: what is still to come of the body is not read."""
+    await send_response(send, JsonResponse(body(status, sentence), status=status))
+
+
+async def send_response(send, response: HttpResponse) -> None:
+    headers = [(name.lower().encode("latin1"), value.encode("latin1")) for name, value in response.items()]
+    headers += [(b"content-length", str(len(response.content)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})

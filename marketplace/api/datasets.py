@@ -1,20 +1,25 @@
 """Datasets: uploading one, looking at one, the list."""
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import F, FilteredRelation, Q, QuerySet
 from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
-from marketplace.actions.datasets import store_upload
+from marketplace.actions.datasets import require_room, store_upload
 from marketplace.api.base import Call, Page, documented
-from marketplace.api.permissions import seen_by
 from marketplace.api.serializers.datasets import DatasetSerializer, StoredDataset, Upload
+from marketplace.domain.access import Scope
 from marketplace.models import Dataset
 
 
 def seen_datasets(user) -> QuerySet[Dataset]:
-    """Those that `user` uploaded; all in the sandbox and for an operator."""
-    return seen_by(user, Dataset.objects.all(), owner="uploaded_by")
+    """Those whose content `user` brought, each under its own label; all in the sandbox and for an operator."""
+    if settings.SANDBOX or user.is_staff:
+        return Dataset.objects.all()
+    mine = FilteredRelation("owners", condition=Q(owners__user=user.pk))
+    own = {"own_label": F("mine__label"), "own_at": F("mine__created_at")}
+    return Dataset.objects.annotate(mine=mine).filter(mine__isnull=False).annotate(**own)
 
 
 class Datasets(Call, ListAPIView):
@@ -23,9 +28,13 @@ class Datasets(Call, ListAPIView):
     A dataset is named by the SHA-256 of its file, so that the same file again is the same dataset.
     """
 
+    scope = Scope.SUBMIT
     parser_classes = (MultiPartParser,)
     serializer_class = Upload
     pagination_class = Page.of("datasets")
+
+    def before_body(self, request, length: int) -> None:
+        require_room(user=request.user if request.user.is_authenticated else None, size_bytes=length)
 
     def get_queryset(self):
         return seen_datasets(self.request.user).order_by("-created_at", "pk")
@@ -39,7 +48,8 @@ class Datasets(Call, ListAPIView):
     def post(self, request):
         file = self.parsed()["file"]
         dataset = store_upload(stream=file.file, filename=file.name, user=self.acting_user)
-        return Response({"success": True, **DatasetSerializer(dataset).data})
+        seen = seen_datasets(request.user).get(pk=dataset.pk)
+        return Response({"success": True, **DatasetSerializer(seen).data})
 
 
 class OneDataset(Call):

@@ -11,9 +11,11 @@ from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
+from structlog.contextvars import get_contextvars
 
 from marketplace.api.negotiation import wants_page
 from marketplace.domain.errors import Refused
+from marketplace.storage import is_full
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +55,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
             status, sentence = error.status_code, _media_type(context)
         case exceptions.NotAcceptable():
             status, sentence = error.status_code, "This call cannot answer in any form that the Accept header names."
+        case exceptions.NotAuthenticated():
+            status, sentence = error.status_code, "Send `Authorization: Bearer <key>`, or log in."
+            headers = _headers(error)
         case exceptions.APIException():
             status, sentence = error.status_code, first_sentence(error.detail)
             headers = _headers(error)
+        case OSError() if is_full(error):
+            status, sentence = 507, "The network's disk is full; try again when the operator has made room."
         case _:
             status, sentence = 500, log_failure(error)
     return Response(body(status, sentence), status=status, headers=headers)
@@ -78,7 +85,7 @@ def _headers(error: exceptions.APIException) -> dict[str, str]:
 
 def log_failure(error: BaseException | None) -> str:
     """Log an unforeseen error under an id, and answer the sentence that names the id and nothing else."""
-    request_id = uuid.uuid4().hex[:12]
+    request_id = get_contextvars().get("request_id") or uuid.uuid4().hex
     log.error("Request %s failed.", request_id, exc_info=error or True)
     return f"Something went wrong here; the operator finds it in the log under {request_id}."
 

@@ -37,6 +37,7 @@ class MachineCall(Call):
     authentication_classes = (MachineAuthentication,)
     permission_classes = (IsMachine,)
     renderer_classes: Any = (JSONRenderer,)
+    throttled = False  # see `marketplace.api.throttles`
 
 
 class Enrol(Call):
@@ -113,6 +114,9 @@ class Result(MachineCall):
     """Hand in an answer, an uncompressed `.npz`. The same answer again is no harm; another one is refused."""
 
     parser_classes = (StreamParser,)
+
+    def before_body(self, request, length: int, assignment_id) -> None:
+        assignments.require_wanted(machine=request.auth, assignment_id=assignment_id, size_bytes=length)
 
     @extend_schema(
         tags=["machines"],

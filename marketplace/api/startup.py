@@ -2,8 +2,10 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from django.conf import settings
 from django.db import DatabaseError, connection
 
+from marketplace.api.requests import is_loopback
 from marketplace.models import guards
 
 
@@ -12,6 +14,18 @@ def _differences() -> list[str]:
         return guards.differences()
     finally:
         connection.close()
+
+
+def require_loopback(arguments: list[str]) -> None:
+    """End the process with one sentence where the sandbox was told to listen on an address that others reach."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        host = following if argument == "--host" else argument.removeprefix("--host=")
+        named = argument == "--host" or argument.startswith("--host=")
+        if settings.SANDBOX and named and not is_loopback(host):
+            raise SystemExit(
+                f"The sandbox is open to everyone and must not listen on {host}: leave --host out, or run the network "
+                "without COMPUTENET_SANDBOX."
+            )
 
 
 def require_guards() -> None:

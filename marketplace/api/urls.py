@@ -2,9 +2,9 @@
 
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from marketplace.api import challenges, clients, datasets, jobs, machines, network, workers
+from marketplace.api import challenges, clients, datasets, jobs, keys, machines, network, standing, token, workers
 
 
 class Name(StringConverter):
@@ -27,7 +27,13 @@ urlpatterns = [
     path("worker/challenge/<uuid:challenge_id>/start", challenges.Start.as_view()),
     path("worker/challenge/<uuid:challenge_id>/commit", challenges.Commit.as_view()),
     path("worker/challenge/<uuid:challenge_id>/open", challenges.Open.as_view()),
+    path("worker/invite", standing.Invite.as_view()),
     path("worker/<name:name>/status", workers.Status.as_view()),
+    path("worker/<name:name>/stake", standing.Stake.as_view()),
+    path("worker/<name:name>/unstake", standing.Unstake.as_view()),
+    path("worker/<name:name>/reputation", standing.Reputation.as_view()),
+    path("worker/<name:name>/verdicts", standing.Verdicts.as_view()),
+    path("worker/<name:name>/contest", standing.ContestRejection.as_view()),
     path("workers", workers.Workers.as_view()),
     path("client/register", clients.Register.as_view()),
     path("client/<name:address>/balance", clients.Balance.as_view()),
@@ -38,18 +44,32 @@ urlpatterns = [
     path("job/submit", jobs.Submit.as_view()),
     path("job/<uuid:job_id>/status", jobs.Status.as_view()),
     path("job/<uuid:job_id>/result", jobs.Result.as_view()),
+    path("job/<uuid:job_id>/receipt", standing.Receipt.as_view()),
     path("job/<uuid:job_id>/cancel", jobs.Cancel.as_view()),
     path("jobs", jobs.Jobs.as_view()),
     path("jobs/pending", jobs.PendingJobs.as_view()),
     path("quote", jobs.Quote.as_view()),
     path("assignment/<uuid:assignment_id>/start", machines.Start.as_view()),
     path("assignment/<uuid:assignment_id>/result", machines.Result.as_view()),
+    path("assignment/<uuid:assignment_id>/answer", standing.Answer.as_view()),
     path("assignment/<uuid:assignment_id>/failure", machines.Failure.as_view()),
     path("network/stats", network.NetworkStats.as_view()),
     path("network/coordination/start", network.Start.as_view()),
     path("network/coordination/stop", network.Stop.as_view()),
     path("network/coordination/trigger", network.Trigger.as_view()),
+    path("token", token.TokenCall.as_view()),
+    path("token/balance/<name:name>", token.Balance.as_view()),
+    path("token/transfer", token.Transfer.as_view()),
+    path("token/approve", token.Approve.as_view()),
+    path("token/transfer-from", token.TransferFrom.as_view()),
+    path("token/allowance", token.Allowance.as_view()),
+    path("token/faucet", token.Faucet.as_view()),
+    path("keys", keys.Keys.as_view()),
+    path("keys/<uuid:key_id>/revoke", keys.RevokeKey.as_view()),
+    path("invitations", keys.Invitations.as_view()),
+    path("grants", keys.Grants.as_view()),
+    path("grants/<int:grant_id>/stop", keys.StopGrant.as_view()),
     path("health", network.HealthCheck.as_view()),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

@@ -13,15 +13,10 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.cache import never_cache
 
-from marketplace.models import Client, Job
+from marketplace.domain.access import NEEDED, Scope
+from marketplace.models import Client, Job, scopes_of_user
 
 View = Callable[..., HttpResponseBase]
-
-# No inline script or style, nothing from elsewhere. The API's own pages have scripts of their own and are not ours.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
-)
 
 
 @dataclass(frozen=True)
@@ -31,6 +26,7 @@ class Viewer:
     sees_all: bool
     operates: bool  # may switch coordination
     user_id: int = 0  # where it sees all, nobody's
+    scopes: frozenset[Scope] = frozenset(Scope)  # what its forms may do
 
     @property
     def key(self) -> str:
@@ -51,18 +47,16 @@ def viewer_of(user: Any) -> Viewer | None:
         return None
     if user.is_staff:
         return Viewer(sees_all=True, operates=True)
-    return Viewer(sees_all=False, operates=False, user_id=user.pk)
+    return Viewer(sees_all=False, operates=False, user_id=user.pk, scopes=scopes_of_user(user))
 
 
 def strict(view: View) -> View:
-    """A page of ours: never cached, and nothing runs in it but our own scripts."""
+    """A page of ours: never cached."""
 
     @never_cache
     @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = view(request, *args, **kwargs)
-        response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
-        return response
+        return view(request, *args, **kwargs)
 
     return guarded
 
@@ -84,13 +78,13 @@ def page(view: View) -> View:
     return guarded
 
 
-def require_operator(viewer: Viewer) -> None:
+def require_scope(viewer: Viewer, scope: Scope) -> None:
     """
     Raises:
-        PermissionDenied: network control is the operator's.
+        PermissionDenied: the account does not have the role.
     """
-    if not viewer.operates:
-        raise PermissionDenied("Only an operator may start, stop or trigger coordination.")
+    if scope not in viewer.scopes:
+        raise PermissionDenied(f"This is for accounts with the role {NEEDED[scope].value}; ask an operator for it.")
 
 
 def acting_user(request: HttpRequest) -> Any:
