@@ -107,7 +107,7 @@ def _story(stack: Stack, screen: Screen) -> bool:
         ids[_submit(network, job, dataset["dataset_id"])] = job
         screen.submitted(job, dataset)
 
-    screen.chapter("One trigger, and the coordinator finds each job a worker")
+    screen.chapter("Coordination starts, and each job finds a worker")
     answers = _watch(stack, network, screen, ids)
 
     screen.chapter("The answers, beside scikit-learn's")
@@ -123,7 +123,6 @@ def _story(stack: Stack, screen: Screen) -> bool:
         screen.answer(job, answer, lines)
         broken += [f"{job.client}'s answer: {line.what} does not match scikit-learn." for line in lines if not line.ok]
     broken += _money(stack, network, screen, list(ids.values()), list(answers.values()))
-    network.coordination("start")
     if broken:
         screen.failed(broken)
     else:
@@ -142,14 +141,14 @@ def _submit(network: Network, job: DemoJob, dataset_id: str) -> str:
 
 
 def _watch(stack: Stack, network: Network, screen: Screen, ids: Mapping[str, DemoJob]) -> dict[str, Answer]:
-    """Trigger, follow every job to its end, and answer the last status of each.
+    """Start coordination, follow every job to its end, and answer the last status of each.
 
     Raises:
         SandboxError: a job did not end in time.
     """
     answers = {job_id: network.job(job_id) for job_id in ids}
     with screen.following(ids) as follow:
-        network.coordination("trigger")
+        network.coordination("start")  # a worker that is busy now gets its job when it is free, without a trigger
         deadline = time.monotonic() + JOB_SECONDS
         while open_jobs := [job_id for job_id, answer in answers.items() if answer["status"] not in ENDED]:
             for job_id in open_jobs:
