@@ -35,8 +35,13 @@ def route(queue: str) -> Queue:
 
 
 def send_assignments(messages: Sequence[Message]) -> None:
-    """Tell each machine of its assignment, now, until Redis is away. Called after commit."""
+    """Tell each machine of its assignment, now, until Redis is away. Called after commit.
+
+    A machine without a queue hears of it from its next heartbeat's reply.
+    """
     for message in messages:
+        if not message.queue:
+            continue
         task_id = message.assignment
         if not _send(TASK_NAME, [task_id], task_id=task_id, declare=(), queue=route(message.queue)):
             break

@@ -115,20 +115,28 @@ def django_db_setup(django_db_setup: None, django_db_blocker) -> Iterator[str]:
 
 
 @pytest.fixture
-def committed_db(
-    django_db_setup: str, django_db_blocker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
+def committed_db(django_db_setup: str, django_db_blocker, tmp_path: Path) -> Iterator[str]:
     """A database of this test's own with real commits, for threads and other processes; answers its `DATABASE_URL`.
 
     Django's default connection and `DATABASE_URL` name it while the test runs. Threads close their connections
     themselves (`connections.close_all()`).
     """
+    yield from _database_with_commits(django_db_setup, django_db_blocker, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def modules_committed_db(django_db_setup: str, django_db_blocker, tmp_path_factory) -> Iterator[str]:
+    """One `committed_db` for all tests of a module, which take no other database."""
+    yield from _database_with_commits(django_db_setup, django_db_blocker, tmp_path_factory.mktemp("database"))
+
+
+def _database_with_commits(template: str, django_db_blocker, folder: Path) -> Iterator[str]:
     database = connections.settings["default"]
-    name = str(tmp_path / "db.sqlite3") if ENGINE == "sqlite" else f"committed_{secrets.token_hex(6)}"
+    name = str(folder / "db.sqlite3") if ENGINE == "sqlite" else f"committed_{secrets.token_hex(6)}"
     url = f"sqlite:///{name}" if ENGINE == "sqlite" else urlunsplit(urlsplit(SERVER_URL)._replace(path=f"/{name}"))
-    with django_db_blocker.unblock():
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as monkeypatch:
         connections.close_all()
-        _copy_database(django_db_setup, name)
+        _copy_database(template, name)
         usual, database["NAME"] = database["NAME"], name
         monkeypatch.setenv("DATABASE_URL", url)
         try:
@@ -143,7 +151,7 @@ def committed_db(
 @pytest.fixture(autouse=True)
 def ledger_adds_up(request: pytest.FixtureRequest) -> Iterator[None]:
     """Replay the ledger after every test that used the database: the whole suite is a test of the money."""
-    if "committed_db" in request.fixturenames:  # it replays before it drops its database
+    if {"committed_db", "modules_committed_db"} & set(request.fixturenames):  # it replays before it drops its database
         yield
     elif request.node.get_closest_marker("django_db") or "db" in request.fixturenames:
         request.getfixturevalue("db")  # first, so that its rollback comes after the replay

@@ -11,19 +11,24 @@ from typing import Any
 from celery import bootsteps
 from celery.signals import task_received, worker_shutdown
 from celery.worker import state
+from kombu import Exchange, Queue
 
 from workers.challenge import Challenger
 from workers.client import Refused, Unavailable
 from workers.compute import backends
 from workers.device import Gauge
+from workers.home import Credentials
 from workers.host import Host, this_host
-from workers.protocol import HeartbeatRequest
+from workers.protocol import TASK_NAME, HeartbeatRequest
+from workers.running import usable_id
 from workers.spool import Outbox
 
 log = logging.getLogger(__name__)
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.1, 60.0
 ANSWER_SECONDS = 5.0
+SOON_SECONDS = 0.25  # in which a coordinator that has an answer usually finds the next job
+MOST_NAMED = 256  # assignments that one reply may bring
 FLUSH_SECONDS = 10.0
 
 
@@ -33,18 +38,24 @@ class Heartbeat(threading.Thread):
     A thread of its own, because neither a fit nor Celery's event loop leaves time for it while they are busy.
     """
 
-    def __init__(self, host: Host, gauge: Gauge, challenger: Challenger) -> None:
+    def __init__(
+        self, host: Host, gauge: Gauge, challenger: Challenger, take: Callable[[str], None] | None = None
+    ) -> None:
+        """`take` hands an assignment to the pool, where heartbeats bring them."""
         super().__init__(name="heartbeat", daemon=True)
         self.host = host
         self.gauge = gauge
         self.challenger = challenger
+        self.take = take
+        self._taken: set[str] = set()
+        self._hurried = threading.Event()
         self.seconds = _pause(host.credentials.heartbeat_seconds)
         self._ending = threading.Event()
         self._trouble = ""
 
     def run(self) -> None:
         next_at = time.monotonic()
-        while not self._ending.wait(max(next_at - time.monotonic(), 0.0)):
+        while not self._over(next_at):
             next_at = time.monotonic() + self.seconds
             try:
                 self.beat()
@@ -63,6 +74,19 @@ class Heartbeat(threading.Thread):
 
     def close(self) -> None:
         self._ending.set()
+        self._hurried.set()
+
+    def hurry(self) -> None:
+        """This host is free again: where heartbeats bring the work, ask for more as soon as there may be some."""
+        if self.take is not None:
+            self._hurried.set()
+
+    def _over(self, next_at: float) -> bool:
+        """Wait for the next heartbeat's time; True where there is to be none."""
+        if self._hurried.wait(max(next_at - time.monotonic(), 0.0)):
+            self._hurried.clear()
+            return self._ending.wait(SOON_SECONDS)
+        return self._ending.is_set()
 
     def beat(self) -> None:
         """Send one heartbeat and obey its reply.
@@ -87,6 +111,7 @@ class Heartbeat(threading.Thread):
             if board.cancel(assignment):
                 log.info("Assignment %s is dead and is stopped.", assignment)
             spool.drop(assignment)
+        self._take_up(reply.get("take"))
         drain = reply.get("drain") is True
         if drain != board.draining:
             log.warning("The coordinator drains this worker." if drain else "The coordinator gives work again.")
@@ -94,6 +119,16 @@ class Heartbeat(threading.Thread):
         self.seconds = _pause(reply.get("heartbeat_seconds"), self.seconds)
         if not in_hand and not drain:
             self.challenger.offer(reply.get("challenge"))
+
+    def _take_up(self, named: object) -> None:
+        """Hand each named assignment to the pool once; the coordinator names it until it is started or dead."""
+        if self.take is None or not isinstance(named, list):
+            return
+        usable = [assignment for assignment in named[:MOST_NAMED] if usable_id(assignment)]
+        for assignment in usable:
+            if assignment not in self._taken:
+                self.take(assignment)
+        self._taken = set(usable)
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
@@ -124,9 +159,12 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, worker: Any) -> None:
         host = this_host()
         forks = worker.app.conf.worker_pool == "prefork"
-        outbox = Outbox(host.spool, host.client, elsewhere=lambda: forks and bool(state.requests))
         challenger = Challenger(host, backends()[0])
-        self.threads = (Heartbeat(host, Gauge(host.settings), challenger), outbox)
+        heartbeat = Heartbeat(host, Gauge(host.settings), challenger, _taker(worker.app, host.credentials))
+        outbox = Outbox(
+            host.spool, host.client, elsewhere=lambda: forks and bool(state.requests), delivered=heartbeat.hurry
+        )
+        self.threads = (heartbeat, outbox)
         # A step is told to stop while the pool's last tasks still run, so the end is taken from this signal instead.
         worker_shutdown.connect(self._end, weak=False)
         task_received.connect(self._wake, weak=False)
@@ -146,6 +184,19 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
             heartbeat, outbox = self.threads
             outbox.close(FLUSH_SECONDS)
             heartbeat.close()
+
+
+def _taker(app: Any, credentials: Credentials) -> Callable[[str], None] | None:
+    """Puts a message into this process's own broker, just as the coordinator would into Redis; None where it does."""
+    if credentials.transport != "https":
+        return None
+    name = credentials.queue
+    queue = Queue(name, Exchange(""), routing_key=name)  # type: ignore[no-untyped-call]
+
+    def take(assignment: str) -> None:
+        app.send_task(TASK_NAME, [assignment], task_id=assignment, declare=(), queue=queue)
+
+    return take
 
 
 def _is_alive(process: int) -> bool:

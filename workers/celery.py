@@ -23,6 +23,8 @@ from workers.home import Credentials, Home, HomeError
 from workers.host import this_host
 from workers.settings import Settings, SettingsError, checked_url, read_key_file, read_settings
 
+MEMORY_POLLING_SECONDS = 0.05
+
 # Whoever enrols must not be led to another Celery's broker.
 for variable in ("CELERY_BROKER_URL", "CELERY_BROKER_READ_URL", "CELERY_BROKER_WRITE_URL"):
     os.environ.pop(variable, None)
@@ -113,8 +115,11 @@ def become_worker(conf: Any, options: dict[str, Any], **_: Any) -> None:
     conf.task_default_queue = conf.task_default_routing_key = queue
     conf.task_queues = [Queue(queue, Exchange(""), routing_key=queue)]  # type: ignore[no-untyped-call]
     conf.broker_url = broker_url(credentials, settings)
-    trouble = broker_problem(conf.broker_url)
-    if trouble:
+    if credentials.transport == "https":
+        # Heartbeats bring the work, and a broker within this process hands it to the pool.
+        conf.broker_transport_options = {"polling_interval": MEMORY_POLLING_SECONDS}
+        say("work comes over HTTPS, with the replies of heartbeats.")
+    elif trouble := broker_problem(conf.broker_url):
         say(trouble)
 
 

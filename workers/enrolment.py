@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 15.0
 BROKER_SECONDS = 5.0
-_TEXTS = ("worker", "worker_id", "secret", "queue", "broker_url")
+_TEXTS = ("worker", "worker_id", "secret", "queue")
 
 
 class EnrolmentError(RuntimeError):
@@ -62,7 +62,7 @@ def enrol(
 
 
 def _request(settings: Settings, device: Device, slots: int) -> EnrolRequest:
-    return EnrolRequest(
+    request = EnrolRequest(
         enrolment_key=settings.key,
         protocol=PROTOCOL_VERSION,
         catalog={name: model.version for name, model in MODELS.items()},
@@ -70,6 +70,9 @@ def _request(settings: Settings, device: Device, slots: int) -> EnrolRequest:
         slots=slots,
         hostname=settings.hostname or socket.gethostname(),
     )
+    if settings.transport == "https":  # an older coordinator knows no such field
+        request["transport"] = "https"
+    return request
 
 
 def _ask(settings: Settings, request: EnrolRequest, pause: Callable[[float], None]) -> dict[str, Any]:
@@ -130,21 +133,27 @@ def _credentials(reply: dict[str, Any], server: str, digest: str) -> Credentials
     usable = usable and re.fullmatch(r"[A-Za-z0-9._-]+", reply["queue"]) is not None
     seconds = reply.get("heartbeat_seconds")
     usable = usable and isinstance(seconds, int | float) and math.isfinite(seconds) and seconds > 0
-    if not usable or urlsplit(reply["broker_url"]).scheme not in ("redis", "rediss"):
+    transport = reply.get("transport", "redis")
+    broker: Any = reply.get("broker_url") if transport == "redis" else ""
+    usable = usable and isinstance(broker, str) and len(broker) <= 2000 and transport in ("redis", "https")
+    if not usable or (transport == "redis" and urlsplit(broker).scheme not in ("redis", "rediss")):
         raise EnrolmentError(f"What answers at {server} does not speak this protocol; upgrade this package.")
     answer: EnrolReply = {
         "worker": reply["worker"],
         "worker_id": re.sub(r"[\x00-\x1f\x7f]", "", reply["worker_id"]),
         "secret": reply["secret"],
         "queue": reply["queue"],
-        "broker_url": reply["broker_url"],
+        "broker_url": broker,
         "heartbeat_seconds": float(reply["heartbeat_seconds"]),
+        "transport": transport,
     }
     return Credentials(server=server, key_digest=digest, **answer)
 
 
 def broker_url(credentials: Credentials, settings: Settings) -> str:
-    """The broker's address with certificates checked, where it is reached over TLS."""
+    """The broker's address with certificates checked, where it is reached over TLS; this process over HTTPS."""
+    if credentials.transport == "https":
+        return "memory://"
     parts = urlsplit(credentials.broker_url)
     if parts.scheme != "rediss":
         return credentials.broker_url
@@ -166,8 +175,8 @@ def broker_problem(url: str) -> str | None:
         return f"Redis at {address} does not accept this worker; it may have been revoked, or its Redis restarted."
     except (redis.exceptions.RedisError, OSError) as problem:
         return (
-            f"Redis at {address} cannot be reached ({problem}); jobs arrive once it can, so check that this host may "
-            "connect to it."
+            f"Redis at {address} cannot be reached ({problem}); jobs arrive once it can. Where a firewall lets only "
+            "HTTPS out, start with COMPUTENET_TRANSPORT=https."
         )
     finally:
         connection.close()

@@ -39,6 +39,7 @@ class Credentials:
     broker_url: str
     heartbeat_seconds: float
     key_digest: str = ""  # SHA-256 of the enrolment key, so that another key enrols again
+    transport: str = "redis"  # "https" where heartbeats fetch what there is to do
 
     @property
     def authorization(self) -> str:
@@ -93,7 +94,8 @@ class Home:
         """
         try:
             kept: dict[str, Any] = json.loads(self.credentials_file.read_text(encoding="utf-8"))
-            return Credentials(**{field.name: kept[field.name] for field in fields(Credentials)})
+            known = {"transport": "redis", **kept}  # kept by a version that knew of nothing else
+            return Credentials(**{field.name: known[field.name] for field in fields(Credentials)})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as problem:

@@ -23,6 +23,10 @@ Both sides import this file and nothing else of each other. All bodies are JSON,
 ``POST /worker/challenge/<id>/open``   `ChallengeOpening` → `ChallengeOutcome`
 =====================================  ==================================================================
 
+A message in the worker's Redis list names an assignment and holds nothing else. Where only HTTPS gets out, or Redis
+makes no users, the reply of enrolment says ``"transport": "https"``: there is no list then, and the heartbeat's reply
+names the assignments to take.
+
 A refusal is ``{"error": "<one sentence>"}``.
 """
 
@@ -37,6 +41,7 @@ DIGEST_HEADER = "X-Computenet-Digest"
 SECONDS_HEADER = "X-Computenet-Seconds"
 
 Fault = Literal["job", "worker", "system"]
+Transport = Literal["redis", "https"]
 
 
 class Device(TypedDict):
@@ -56,6 +61,7 @@ class EnrolRequest(TypedDict):
     device: Device
     slots: int  # assignments it takes at a time: Celery's concurrency
     hostname: str
+    transport: NotRequired[Transport]  # what it asks for, where it does not leave that to the coordinator
 
 
 class EnrolReply(TypedDict):
@@ -63,8 +69,9 @@ class EnrolReply(TypedDict):
     worker_id: str  # the name that its contributor gave it
     secret: str
     queue: str
-    broker_url: str
+    broker_url: str  # "" where word comes over HTTPS
     heartbeat_seconds: float
+    transport: NotRequired[Transport]  # how word of assignments comes; "redis" where left out
 
 
 class Beat(TypedDict):
@@ -87,6 +94,7 @@ class HeartbeatReply(TypedDict):
     cancel: list[str]  # assignments that are dead: stop computing them
     drain: bool  # take nothing new
     heartbeat_seconds: float
+    take: NotRequired[list[str]]  # assignments to start, over HTTPS; named again until they are started
     challenge: NotRequired[str]  # a measurement of this machine's speed that waits, offered while it is idle
 
 

@@ -26,6 +26,7 @@ class Settings:
     gpu_type: str = ""  # COMPUTENET_GPU_TYPE: a GPU type set by hand, marked as simulated
     backend: str = ""  # COMPUTENET_BACKEND: "numpy", "torch" or "cupy"; "" takes what finds a GPU
     cache_bytes: int = DEFAULT_CACHE_BYTES  # COMPUTENET_CACHE_BYTES: what cached datasets may take on disk
+    transport: str = ""  # COMPUTENET_TRANSPORT: "https" where only HTTPS gets out; "" leaves it to the coordinator
     hostname: str = ""  # COMPUTENET_HOSTNAME: what the coordinator calls this machine; "" takes the system's name
 
 
@@ -49,6 +50,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     backend = text("COMPUTENET_BACKEND").lower()
     if backend not in ("", "numpy", "torch", "cupy"):
         raise SettingsError(f'COMPUTENET_BACKEND must be "numpy", "torch" or "cupy", not "{backend}".')
+    transport = text("COMPUTENET_TRANSPORT").lower()
+    if transport not in ("", "redis", "https"):
+        raise SettingsError(f'COMPUTENET_TRANSPORT must be "redis" or "https", not "{transport}".')
     cache = text("COMPUTENET_CACHE_BYTES") or str(DEFAULT_CACHE_BYTES)
     if not re.fullmatch(r"\d{1,18}", cache):
         raise SettingsError(f'COMPUTENET_CACHE_BYTES must be a whole number of bytes, not "{cache}".')
@@ -62,6 +66,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         gpu_type=text("COMPUTENET_GPU_TYPE"),
         backend=backend,
         cache_bytes=int(cache),
+        transport=transport,
         hostname=text("COMPUTENET_HOSTNAME"),
     )
 

@@ -119,14 +119,22 @@ class Spool:
 class Outbox(threading.Thread):
     """Delivers what the spool holds, again and again until it is gone.
 
-    `elsewhere` says whether another process of this host may be about to write to the spool.
+    `elsewhere` says whether another process of this host may be about to write to the spool; `delivered` is called
+    after each answer that the coordinator has.
     """
 
-    def __init__(self, spool: Spool, client: Client, elsewhere: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        client: Client,
+        elsewhere: Callable[[], bool] = lambda: False,
+        delivered: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(name="outbox", daemon=True)
         self.spool = spool
         self.client = client
         self.elsewhere = elsewhere
+        self.delivered = delivered
         self._ending = threading.Event()
         self._due: dict[str, tuple[float, float]] = {}  # assignment → when to try next, the pause after that
 
@@ -197,4 +205,5 @@ class Outbox(threading.Thread):
         else:
             log.info("The answer for assignment %s is delivered.", assignment)
             self.spool.drop(assignment)
+            self.delivered()
         return True

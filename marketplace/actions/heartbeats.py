@@ -1,7 +1,7 @@
 """Hearing from machines: a heartbeat keeps a worker in the market and its leases alive."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -46,9 +46,19 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
         "drain": machine.draining or not machine.is_active,
         "heartbeat_seconds": policy.heartbeat_seconds,
     }
-    if not request["assignments"] and (challenge := challenges.offered_to(machine, now)):
+    if not machine.queue:
+        reply["take"] = _waiting_for(machine, now)
+    if not request["assignments"] and not reply.get("take") and (challenge := challenges.offered_to(machine, now)):
         reply["challenge"] = challenge
     return reply
+
+
+def _waiting_for(machine: Worker, now: datetime) -> list[str]:
+    """The assignments of a machine without a Redis list that it has not started yet."""
+    waiting = Assignment.objects.filter(
+        of_machine(machine), state=AssignmentState.DISPATCHED.value, lease_expires_at__gte=now
+    )
+    return [str(pk) for pk in waiting.order_by("created_at").values_list("pk", flat=True)]
 
 
 def of_machine(machine: Worker) -> Q:

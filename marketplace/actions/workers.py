@@ -21,7 +21,7 @@ from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.money import MICRO, to_micro, to_tokens
 from marketplace.models import Account, Contributor, EnrolmentKey, Worker, database_now
 from workers.catalog.gpus import KNOWN_GPUS
-from workers.protocol import PROTOCOL_VERSION, gpu_tag, queue_name
+from workers.protocol import PROTOCOL_VERSION, Transport, gpu_tag, queue_name
 
 MAX_CAPACITY = 1e6  # TFLOPS
 STANDBY_NAME = "local"
@@ -200,6 +200,7 @@ def enrol(*, request: Mapping[str, Any], machine: Worker | None = None) -> dict[
         )
     secret = "" if machine else secrets.token_urlsafe(32)
     broker_secret = secrets.token_urlsafe(32)
+    transport = _transport(request)
     with transaction.atomic():
         now = database_now()
         worker_id = machine.pk if machine else _spend(request["enrolment_key"], now)
@@ -209,7 +210,8 @@ def enrol(*, request: Mapping[str, Any], machine: Worker | None = None) -> dict[
         worker.device, worker.catalog = request["device"], request["catalog"]
         worker.protocol, worker.slots = request["protocol"], request["slots"]
         worker.broker_secret_sha256 = digest(broker_secret)
-        worker.queue = queue_name(worker.gpu_tag, str(worker.pk))
+        queue = queue_name(worker.gpu_tag, str(worker.pk))
+        worker.queue = queue if transport == "redis" else ""
         worker.last_heartbeat_at = now
         if secret:
             worker.secret_sha256, worker.enrolled_at = digest(secret), now
@@ -225,10 +227,18 @@ def enrol(*, request: Mapping[str, Any], machine: Worker | None = None) -> dict[
         "worker": str(worker.pk),
         "worker_id": worker.name,
         "secret": secret,
-        "queue": worker.queue,
-        "broker_url": broker.url_for(worker, broker_secret),
+        "queue": queue,
+        "broker_url": broker.url_for(worker, broker_secret) if transport == "redis" else "",
         "heartbeat_seconds": settings.POLICY.heartbeat_seconds,
+        "transport": transport,
     }
+
+
+def _transport(request: Mapping[str, Any]) -> Transport:
+    """How this machine hears of its assignments: over HTTPS where it asks for that, or Redis cannot be it."""
+    if request.get("transport") == "https" or not settings.PUBLIC_BROKER_URL:
+        return "https"
+    return "redis" if broker.makes_users() else "https"
 
 
 def _spend(key: str, now: datetime) -> Any:

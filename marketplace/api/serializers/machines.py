@@ -24,6 +24,7 @@ class EnrolRequest(Strict):
     device = Device()
     slots = WholeNumber(min_value=1, max_value=MAX_SLOTS)
     hostname = Text(max_length=255, allow_blank=True)
+    transport = serializers.ChoiceField(choices=["redis", "https"], required=False)
 
 
 class EnrolReply(serializers.Serializer):
@@ -33,6 +34,7 @@ class EnrolReply(serializers.Serializer):
     queue = serializers.CharField()
     broker_url = serializers.CharField()
     heartbeat_seconds = serializers.FloatField()
+    transport = serializers.ChoiceField(choices=["redis", "https"], required=False)
 
 
 class Beat(Strict):
@@ -56,6 +58,7 @@ class HeartbeatReply(serializers.Serializer):
     cancel = serializers.ListField(child=serializers.UUIDField())
     drain = serializers.BooleanField()
     heartbeat_seconds = serializers.FloatField()
+    take = serializers.ListField(child=serializers.UUIDField(), required=False)
     challenge = serializers.UUIDField(required=False)
 
 
