@@ -10,6 +10,7 @@ django.setup()
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402  Django must be set up before anything that has rows
 
+from marketplace.api import pulse  # noqa: E402
 from marketplace.api.asgi_http import MeasuringHandler  # noqa: E402
 from marketplace.api.body_limit import BodyLimit  # noqa: E402
 from marketplace.api.origin import SocketGate  # noqa: E402
@@ -19,6 +20,7 @@ from marketplace.dashboard.routing import websocket  # noqa: E402
 
 require_guards()
 require_loopback(sys.argv)
+pulse.start()
 application = LoopbackOnly(
     RequestIds(ProtocolTypeRouter({"http": BodyLimit(MeasuringHandler()), "websocket": SocketGate(websocket)}))
 )

@@ -7,8 +7,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from marketplace import dispatch
+from marketplace import broker, dispatch
+from marketplace.actions import no_shows
 from marketplace.actions.endings import end_attempt, fail_past_deadline, give_up_attempt
+from marketplace.actions.pulse import OPEN, web_is_away
 from marketplace.actions.settlement import ACTOR, give_up_checking
 from marketplace.domain.errors import Conflict
 from marketplace.domain.lifecycle import AssignmentState, Fault
@@ -17,12 +19,17 @@ from marketplace.models import Assignment, Job, Result, database_now
 logger = logging.getLogger(__name__)
 
 SWEEP = 500  # rows of each kind that one cycle takes on
-OPEN = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
 
 
 def expire_leases() -> int:
-    """Take each assignment whose lease ran out from its worker, one transaction each. Answers how many."""
-    expired = Assignment.objects.filter(state__in=OPEN, lease_expires_at__lt=database_now())
+    """Take each assignment whose lease ran out from its worker, one transaction each. Answers how many.
+
+    While the web process is away none runs out: nobody could have renewed it.
+    """
+    now = database_now()
+    if web_is_away(now):
+        return 0
+    expired = Assignment.objects.filter(state__in=OPEN, lease_expires_at__lt=now)
     return sum(_expire(pk) for pk in expired.values_list("pk", flat=True)[:SWEEP])
 
 
@@ -30,7 +37,7 @@ def _expire(assignment_id) -> int:
     with transaction.atomic():
         found = Assignment.objects.filter(pk=assignment_id).values_list("job", flat=True)
         job = Job.objects.select_for_update(no_key=True).get(pk__in=found)
-        assignment = Assignment.objects.select_related("worker", "job").get(pk=assignment_id)
+        assignment = Assignment.objects.select_related("worker__host", "job").get(pk=assignment_id)
         if assignment.state not in OPEN or assignment.lease_expires_at >= database_now():
             return 0  # renewed, or answered, while we waited for the lock
         started = assignment.state == AssignmentState.STARTED.value
@@ -38,7 +45,10 @@ def _expire(assignment_id) -> int:
         name = assignment.worker.name
         reason = f"{name} fell silent while computing." if started else f"{name} did not begin in time."
         end_attempt(assignment, AssignmentState.LOST, actor=ACTOR, reason=reason, fault=fault)
+        expelled = no_shows.charge(job, assignment) if started else []
         give_up_attempt(job, fault=fault, actor=ACTOR, reason=reason)
+    if expelled:
+        broker.expel(expelled)
     return 1
 
 

@@ -18,6 +18,9 @@ class RequestIds:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
         sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
         request_id = sent if USABLE.fullmatch(sent) else uuid.uuid4().hex.encode()
         others = [(name, value) for name, value in scope["headers"] if name != HEADER]
@@ -38,7 +41,11 @@ class LoopbackOnly:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if not settings.SANDBOX or is_loopback((scope.get("client") or ("127.0.0.1",))[0]):
+        if (
+            scope["type"] not in ("http", "websocket")
+            or not settings.SANDBOX
+            or is_loopback((scope.get("client") or ("127.0.0.1",))[0])
+        ):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()

@@ -15,6 +15,10 @@ def after_rejected(reputation: float, policy: Policy) -> float:
     return max(0.0, reputation - policy.reputation_loss)
 
 
+def after_no_show(reputation: float, policy: Policy) -> float:
+    return max(0.0, reputation - policy.no_show_reputation)
+
+
 def is_trusted(reputation: float, policy: Policy) -> bool:
     return reputation >= policy.reputation_minimum
 

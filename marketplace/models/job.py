@@ -71,6 +71,7 @@ class Job(models.Model):
             models.Index(fields=["state", "-submitted_at"], name="job_by_state"),
             models.Index(fields=["client", "-submitted_at"], name="job_by_client"),
             models.Index(fields=["-submitted_at"], name="job_newest"),
+            models.Index(fields=["client"], condition=Q(ended_at=None), name="job_open_by_client"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[s.value for s in JobState]), name="job_state_known"),

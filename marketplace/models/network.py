@@ -17,6 +17,7 @@ class Network(models.Model):
     switched_by = models.CharField(max_length=150, blank=True)
     virtual_time = models.FloatField(default=0.0, help_text="Fair queueing's clock, in seconds of service.")
     worker_virtual_time = models.FloatField(default=0.0, help_text="The same among workers.")
+    web_seen_at = models.DateTimeField(null=True, blank=True, help_text="The web process's last sign of life.")
     last_cycle_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
