@@ -8,6 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from marketplace.domain.money import MICRO
+from marketplace.models import Worker
 
 register = template.Library()
 
@@ -124,6 +125,21 @@ def size(count: int | None) -> str:
     power = min((count.bit_length() - 1) // 10, 4)
     unit = ("bytes", "KiB", "MiB", "GiB", "TiB")[power]
     return f"{count:,} bytes" if power == 0 else f"{count / 1024**power:,.1f} {unit}"
+
+
+@register.filter
+def measured(worker: Worker) -> str:
+    """What a worker showed of what it claims: "measured 0.21 of 82.6 claimed TFLOPS, doubted"."""
+    if worker.host_id:
+        return "not measured: another machine stands in for it"
+    if worker.measured_rate is None and not worker.claim_doubted:
+        return "not measured yet"
+    rate = worker.measured_rate
+    shown = "showed nothing" if rate is None else f"measured {number(float(f'{rate:.2g}'))}"
+    claim = f"{shown} of {number(worker.compute_capacity)} claimed TFLOPS"
+    if not worker.claim_doubted:
+        return claim
+    return f"{claim}, simulated" if worker.device.get("simulated") else f"{claim}, doubted"
 
 
 @register.filter

@@ -3,12 +3,21 @@
 from django.contrib import admin
 
 from marketplace.admin.base import ReadOnlyAdmin
-from marketplace.models import Event, Network
+from marketplace.models import Challenge, Event, Network
 
 
 @admin.register(Network)
 class NetworkAdmin(ReadOnlyAdmin):
     list_display = ["id", "coordination_active", "switched_by", "switched_at", "last_cycle_at"]
+
+
+@admin.register(Challenge)
+class ChallengeAdmin(ReadOnlyAdmin):
+    list_display = ["worker", "state", "n", "rounds", "rate", "reason", "started_at", "committed_at", "created_at"]
+    list_filter = ["state", "created_at"]
+    list_select_related = ["worker"]
+    search_fields = ["worker__name"]
+    ordering = ["-created_at"]
 
 
 @admin.register(Event)

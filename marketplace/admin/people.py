@@ -46,6 +46,8 @@ class WorkerAdmin(OperatorAdmin):
         "contributor",
         "gpu_type",
         "compute_capacity",
+        "measured_rate",
+        "claim_doubted",
         "memory",
         "reputation",
         "jobs_completed",
@@ -54,7 +56,7 @@ class WorkerAdmin(OperatorAdmin):
         "draining",
         "last_heartbeat_at",
     ]
-    list_filter = ["is_active", "draining", "standby", "gpu_type"]
+    list_filter = ["is_active", "claim_doubted", "draining", "standby", "gpu_type"]
     list_select_related = ["contributor", "stake"]
     search_fields = ["name", "contributor__name", "gpu_type"]
     ordering = ["name"]

@@ -34,6 +34,7 @@ JOB = {
 }
 BEAT = {"assignment": "00000000-0000-4000-8000-000000000000", "fence": 1, "progress": 0.5, "note": ""}
 HEARTBEAT = {"assignments": [BEAT], "load": 0.5, "memory_free_bytes": 5, "temperature_celsius": 50}
+OPENED = {"leaf": 0, "data": "AAAA", "path": "AAAA"}
 CALLS: dict[str, dict[str, Any]] = {
     "/worker/register": WORKER,
     "/client/register": {"client_address": "carol", "initial_balance": 5},
@@ -41,6 +42,9 @@ CALLS: dict[str, dict[str, Any]] = {
     "/quote": JOB,
     "/worker/enrol": ENROLMENT | {"enrolment_key": "x"},
     "/worker/heartbeat": HEARTBEAT,
+    "/worker/challenge/00000000-0000-4000-8000-000000000000/start": {},
+    "/worker/challenge/00000000-0000-4000-8000-000000000000/commit": {"root": "0" * 64},
+    "/worker/challenge/00000000-0000-4000-8000-000000000000/open": {"columns": [OPENED]},
     "/network/coordination/start": {},
     "/assignment/00000000-0000-4000-8000-000000000000/start": {},
     "/assignment/00000000-0000-4000-8000-000000000000/failure": {"fence": 1, "fault": "job", "error": "It broke."},
@@ -66,7 +70,7 @@ def variants(body: Any) -> list[Any]:
 def test_no_value_of_any_field_breaks_the_server(client: Client, path: str) -> None:
     register_client(client)
     machine = Machine(register_worker(client, worker_id="machine").json()["enrolment_key"])
-    headers = machine.headers if path.startswith(("/worker/heartbeat", "/assignment")) else {}
+    headers = machine.headers if path.startswith(("/worker/heartbeat", "/worker/challenge", "/assignment")) else {}
     for body in variants(CALLS[path]):
         answer = post(client, path, body, headers=headers)
         assert answer.status_code < 500, (str(body)[:500], answer.json())
