@@ -78,7 +78,7 @@ def _require_share(user: Any, size_bytes: int) -> None:
     """Outside the sandbox everybody has a share of the disk: `storage_bytes_per_user`."""
     if user is None:
         return
-    stored = Dataset.objects.filter(uploaded_by=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
+    stored = Dataset.objects.filter(owners__user=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
     share = settings.POLICY.storage_bytes_per_user
     if (stored or 0) + size_bytes > share:
         raise Refused(

@@ -157,7 +157,8 @@ def _write_members(
     limit: int,
 ) -> tuple[list[Column], MatrixWriter]:
     arrays = {}
-    with storage.temporary(reserved=True) as x_file, storage.temporary(reserved=True) as y_file:
+    reserved = isinstance(matrix, storage.Reserved)
+    with storage.temporary(reserved=reserved) as x_file, storage.temporary(reserved=reserved) as y_file:
         for name, file in zip(sorted(members), (x_file, y_file), strict=False):
             with archive.open(members[name]) as source:
                 size = 0
