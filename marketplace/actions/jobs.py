@@ -11,8 +11,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from marketplace import dispatch, notifications
+from marketplace.actions import payouts
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.events import record
+from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, open_account, post
 from marketplace.actions.submissions import Plan, Submission, find_client, plan
 from marketplace.domain import escrow, matching
@@ -20,14 +22,21 @@ from marketplace.domain.errors import KeyReused, NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
 from marketplace.domain.money import to_micro, to_tokens
-from marketplace.models import Assignment, Client, IdempotencyKey, Job, Network, ResourceClass, database_now
+from marketplace.models import ApiKey, Assignment, Client, IdempotencyKey, Job, Network, ResourceClass, database_now
 
 __all__ = ["Submission", "cancel", "find_job", "submit"]
 
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 
 
-def submit(*, submission: Submission, user: Any, idempotency_key: str | None = None, body_sha256: str = "") -> Job:
+def submit(
+    *,
+    submission: Submission,
+    user: Any,
+    idempotency_key: str | None = None,
+    body_sha256: str = "",
+    api_key: ApiKey | None = None,
+) -> Job:
     """Hold the reward and put the job into the queue, in one transaction.
 
     With an `idempotency_key` that this client has used for the same body, the job that was made then is returned.
@@ -35,6 +44,7 @@ def submit(*, submission: Submission, user: Any, idempotency_key: str | None = N
     Raises:
         NotFound: no such client.
         Refused: a request that cannot be done, or not be paid.
+        Forbidden: the spending limit of `api_key`, which the reward is counted against.
         KeyReused: the key was used for another body.
     """
     client = find_client(address=submission.client_address, user=user)
@@ -49,7 +59,7 @@ def submit(*, submission: Submission, user: Any, idempotency_key: str | None = N
         with plan(submission, user) as planned, transaction.atomic():
             _require_floor(planned, reward)
             planned.brought.insert()
-            job = _insert(client, planned, reward, deadline)
+            job = _insert(client, planned, reward, deadline, api_key)
             if idempotency_key is not None:
                 IdempotencyKey.objects.create(client=client, key=idempotency_key, body_sha256=body_sha256, job=job)
             planned.brought.store()
@@ -99,7 +109,7 @@ def _job_of_key(client: Client, key: str, body_sha256: str) -> Job | None:
     return found.job
 
 
-def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float) -> Job:
+def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float, api_key: ApiKey | None) -> Job:
     # The client's row is locked: its jobs queue one behind the other.
     client = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet").get(pk=client.pk)
     _require_few_open(client)
@@ -131,6 +141,7 @@ def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float)
         max_attempts=settings.POLICY.max_attempts,
         deadline_at=database_now() + timedelta(seconds=deadline_seconds),
     )
+    spend(api_key, reward)
     post([Posting(client.wallet, job.escrow, reward, Code.HOLD, f"job:{job.pk}:hold", job)])
     record("job.submitted", actor=client.address, job=job, after=JobState.PENDING)
     notifications.changed("jobs", "clients", "network")
@@ -166,6 +177,8 @@ def cancel(*, job_id: UUID, user: Any, actor: str) -> Job:
         if live:
             end_attempt(live, AssignmentState.CANCELLED, actor=actor, reason="the job was cancelled")
         split = escrow.on_cancelled(job.reward, computing=computing, cancel_share=settings.POLICY.cancel_share)
+        if split.captured:
+            payouts.require_thawed()
         end_job(job, JobState.CANCELLED, split, actor=actor, reason=f"Cancelled by {actor}.")
     job.refresh_from_db()
     return job

@@ -104,10 +104,7 @@ def _brought(submission: Submission, model: CatalogModel, user: Any) -> Abstract
     if submission.dataset is not None:
         if submission.data is not None or submission.input_data is not None:
             raise Refused("Name a dataset or bring data, not both.")
-        found = Dataset.objects.filter(pk=submission.dataset).first()
-        if found is None:
-            raise Refused(f"There is no dataset {submission.dataset[:64]}; upload it to /datasets first.")
-        return nullcontext(Brought(found))
+        return nullcontext(Brought(datasets.find_dataset(sha256=submission.dataset, user=user)))
     if submission.data is not None or submission.input_data is not None:
         return datasets.read_inline(data=submission.data, input_data=submission.input_data, user=user)
     return datasets.sample_for(model_type=model.name, needs_target=model.needs_target)

@@ -1,6 +1,5 @@
 """Workers: registering them, enrolling their machines, hearing from them, suspending them."""
 
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,14 +11,16 @@ from django.db import IntegrityError, transaction
 
 from marketplace import broker, dispatch, notifications
 from marketplace.actions import challenges
+from marketplace.actions.digests import digest
 from marketplace.actions.events import record
+from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, issuance, open_account, post, treasury
 from marketplace.actions.names import check_name
 from marketplace.domain import reputation
 from marketplace.domain.errors import Conflict, Forbidden, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.money import MICRO, to_micro, to_tokens
-from marketplace.models import Account, Contributor, EnrolmentKey, Worker, database_now
+from marketplace.models import Account, ApiKey, Contributor, EnrolmentKey, Worker, database_now
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import PROTOCOL_VERSION, Transport, gpu_tag, queue_name
 
@@ -33,18 +34,20 @@ class Registered:
     enrolment_key: str
 
 
-def digest(secret: str) -> str:
-    """What is kept of a secret. Secrets here have 256 random bits, so a plain hash is enough."""
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def register_worker(
-    *, name: str, gpu_type: str, compute_capacity: float, stake_amount: object, user: Any, standby: bool = False
+    *,
+    name: str,
+    gpu_type: str,
+    compute_capacity: float,
+    stake_amount: object,
+    user: Any,
+    api_key: ApiKey | None = None,
+    standby: bool = False,
 ) -> Registered:
     """A new worker with its stake at risk, and the key that enrols its machine once.
 
     In the sandbox the stake and a little more are minted for it, and until it is enrolled the sandbox's own machine
-    computes for it. Elsewhere the stake comes out of the contributor's wallet.
+    computes for it. Elsewhere the stake comes out of the contributor's wallet; what an operator's lacks is minted.
 
     Raises:
         Refused: a name, GPU, capacity or stake that cannot be one; a name that is taken; too little in the wallet;
@@ -54,7 +57,8 @@ def register_worker(
     try:
         with transaction.atomic():
             worker = _create(name, gpu_type, compute_capacity, user, standby=standby)
-            _stake(worker, worker.contributor.wallet, stake)
+            spend(api_key, stake)
+            _stake(worker, worker.contributor.wallet, stake, user)
             key = _new_enrolment_key(worker)
             record("worker.registered", actor=name, worker=worker, reason=f"with a stake of {to_tokens(stake)} tokens")
             _wake()
@@ -147,11 +151,17 @@ def _gpu(gpu_type: str, memory_bytes: int = 0) -> dict[str, Any]:
     }
 
 
-def _stake(worker: Worker, wallet: Account, stake: int) -> None:
+def _stake(worker: Worker, wallet: Account, stake: int, user: Any) -> None:
     postings = []
     if settings.SANDBOX:
         grant = stake + round(settings.POLICY.sandbox_worker_grant * MICRO)
+    else:  # an operator's own wallet need not hold it: they may mint
+        grant = max(0, stake - wallet.balance) if user and user.is_staff else 0
+    if grant:
         postings.append(Posting(issuance(), wallet, grant, Code.MINT, f"worker:{worker.pk}:mint"))
+        if not settings.SANDBOX:
+            said = f"{to_tokens(grant):,} tokens to {wallet.name}, for the stake of {worker.name}"
+            record("ledger.minted", actor=user.get_username(), worker=worker, reason=said)
     postings.append(Posting(wallet, worker.stake, stake, Code.STAKE, f"worker:{worker.pk}:stake:1"))
     post(postings)
     wallet.refresh_from_db()

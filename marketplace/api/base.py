@@ -7,9 +7,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.generics import GenericAPIView
+from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.response import Response
+
+from marketplace.domain.access import Scope
+from marketplace.models import ApiKey
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -63,7 +66,14 @@ def documented(answer: Any, *, missing: bool = False, refused: bool = True, **mo
     return extend_schema(responses=responses, **more)
 
 
-class Call(GenericAPIView):
+class Guarded:
+    """What a call needs of a key or a role, outside the sandbox; a set where any of several will do."""
+
+    scope: ClassVar[Scope | frozenset[Scope]] = Scope.OPERATE
+    read_scope: ClassVar[Scope | frozenset[Scope]] = Scope.READ
+
+
+class Call(Guarded, GenericAPIView):
     """A view that parses with its `serializer_class`, calls one action and renders."""
 
     serializer_class: Any = Nothing
@@ -74,6 +84,11 @@ class Call(GenericAPIView):
     def acting_user(self) -> AbstractBaseUser | None:
         """The user that an action is done for; None for a person of the sandbox who is not signed in."""
         return self.request.user if self.request.user.is_authenticated else None
+
+    @property
+    def api_key(self) -> ApiKey | None:
+        """The key that the request came with, which what it spends is counted against."""
+        return self.request.auth if isinstance(self.request.auth, ApiKey) else None
 
     @property
     def actor(self) -> str:
@@ -91,6 +106,10 @@ class Call(GenericAPIView):
         serializer = self.get_serializer(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         return serializer.validated_data
+
+
+class Listing(Guarded, ListAPIView):
+    """A list, a page at a time."""
 
 
 class Page(LimitOffsetPagination):

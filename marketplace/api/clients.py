@@ -1,13 +1,14 @@
 """Clients: registering one, its balance, the list."""
 
 from django.db.models import QuerySet
-from rest_framework.generics import ListAPIView, get_object_or_404
+from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 
 from marketplace.actions.clients import register_client
-from marketplace.api.base import Call, Page, documented
+from marketplace.api.base import Call, Listing, Page, documented
 from marketplace.api.permissions import seen_by
 from marketplace.api.serializers.clients import ClientSerializer, RegisterClient, RegisteredClient
+from marketplace.domain.access import Scope
 from marketplace.models import Client
 
 
@@ -18,6 +19,7 @@ def seen_clients(user) -> QuerySet[Client]:
 class Register(Call):
     """Register a client. In the sandbox it starts with `initial_balance` tokens (1000 if left out)."""
 
+    scope = Scope.SUBMIT
     serializer_class = RegisterClient
 
     @documented(RegisteredClient, tags=["client"], operation_id="client_register")
@@ -38,7 +40,7 @@ class Balance(Call):
         return Response(ClientSerializer(client).data)
 
 
-class Clients(ListAPIView):
+class Clients(Listing):
     """The clients, by name. Workers are not among them."""
 
     serializer_class = ClientSerializer

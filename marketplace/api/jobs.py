@@ -9,14 +9,13 @@ import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.generics import ListAPIView
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
 
 from marketplace.actions import results
 from marketplace.actions.jobs import Submission, cancel, find_job, submit
 from marketplace.actions.quotes import quote
-from marketplace.api.base import Call, Missing, Nothing, Page, documented
+from marketplace.api.base import Call, Listing, Missing, Nothing, Page, documented
 from marketplace.api.files import send_file
 from marketplace.api.permissions import seen_by
 from marketplace.api.serializers.jobs import (
@@ -29,6 +28,7 @@ from marketplace.api.serializers.jobs import (
     SubmittedJob,
     VerdictSerializer,
 )
+from marketplace.domain.access import Scope
 from marketplace.domain.errors import NotFound
 from marketplace.domain.lifecycle import JobState
 from marketplace.models import Job, Verdict
@@ -58,6 +58,7 @@ class Submit(Call):
     that sample is what is computed.
     """
 
+    scope = Scope.SUBMIT
     serializer_class = SubmitJob
 
     @documented(SubmittedJob, missing=True, tags=["jobs"], operation_id="job_submit", parameters=[KEY_HEADER])
@@ -66,6 +67,7 @@ class Submit(Call):
         job = submit(
             submission=submission(given),
             user=self.acting_user,
+            api_key=self.api_key,
             idempotency_key=request.headers.get("Idempotency-Key"),
             body_sha256=hashlib.sha256(json.dumps(request.data, sort_keys=True).encode()).hexdigest(),
         )
@@ -76,6 +78,7 @@ class Submit(Call):
 class Quote(Call):
     """Who could take such a job, how long it should take, what would be held and what is usually paid."""
 
+    scope = Scope.SUBMIT
     serializer_class = QuoteJob
 
     @documented(OpenApiTypes.OBJECT, missing=True, tags=["jobs"], operation_id="quote")
@@ -144,6 +147,7 @@ def _yet(job: Job) -> str:
 class Cancel(Call):
     """Call a job off. The reward comes back, less a worker's share where one was computing."""
 
+    scope = Scope.SUBMIT
     serializer_class = Nothing
 
     @documented(SubmittedJob, missing=True, tags=["jobs"], operation_id="job_cancel")
@@ -167,7 +171,7 @@ class JobFilter(django_filters.FilterSet):
         fields: list[str] = []
 
 
-class Jobs(ListAPIView):
+class Jobs(Listing):
     """The jobs, newest first."""
 
     serializer_class = JobSerializer
@@ -183,7 +187,7 @@ class Jobs(ListAPIView):
         return self.list(request)
 
 
-class PendingJobs(ListAPIView):
+class PendingJobs(Listing):
     """The jobs that wait for a worker, oldest first."""
 
     serializer_class = PendingJob

@@ -5,8 +5,8 @@ from rest_framework.response import Response
 
 from marketplace.actions import coordination, network
 from marketplace.api.base import Call, documented
-from marketplace.api.permissions import SandboxOrOperator
 from marketplace.api.serializers.network import Done, Health, Stats
+from marketplace.domain.access import Scope
 
 
 class NetworkStats(Call):
@@ -31,7 +31,7 @@ class HealthCheck(Call):
 class Start(Call):
     """Switch auto-coordination on: pending jobs are assigned by themselves."""
 
-    permission_classes = (SandboxOrOperator,)
+    scope = Scope.OPERATE
 
     @documented(Done, tags=["network"], operation_id="coordination_start")
     def post(self, request):
@@ -43,7 +43,7 @@ class Start(Call):
 class Stop(Call):
     """Switch auto-coordination off: nothing new is assigned, what runs goes on, is checked and is paid."""
 
-    permission_classes = (SandboxOrOperator,)
+    scope = Scope.OPERATE
 
     @documented(Done, tags=["network"], operation_id="coordination_stop")
     def post(self, request):
@@ -55,7 +55,7 @@ class Stop(Call):
 class Trigger(Call):
     """Assign pending jobs once, whether auto-coordination is on or off."""
 
-    permission_classes = (SandboxOrOperator,)
+    scope = Scope.OPERATE
 
     @documented(Done, tags=["network"], operation_id="coordination_trigger")
     def post(self, request):

@@ -1,32 +1,43 @@
-"""Who may call what, and see what. The sandbox is open, on loopback; everything else wants a signed-in user."""
+"""Who may call what, and see what. The sandbox is open, on loopback; everything else wants a key or a log-in."""
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Model, QuerySet
-from rest_framework.permissions import BasePermission, IsAdminUser, IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 
-from marketplace.models import Worker
+from marketplace.domain.access import NEEDED, Scope
+from marketplace.models import ApiKey, Worker, scopes_of_user
 
 Row = TypeVar("Row", bound=Model)
 
 
-class SandboxOrSignedIn(BasePermission):
-    """Anybody in the sandbox; a signed-in user elsewhere."""
+def needed_scopes(view: Any, method: str) -> Collection[Scope]:
+    """The scopes of which a call by `method` needs one: `read_scope` to look, `scope` to do.
 
-    message = "Sign in: outside the sandbox every call needs a user."
+    A view that says nothing is the operator's to write to.
+    """
+    needed = view.read_scope if method in SAFE_METHODS else view.scope
+    return needed if isinstance(needed, frozenset) else {needed}
+
+
+class Scoped(BasePermission):
+    """Anybody in the sandbox; elsewhere, who has a scope that the view needs.
+
+    A key is held to its scopes in the sandbox too.
+    """
 
     def has_permission(self, request, view) -> bool:
-        return settings.SANDBOX or IsAuthenticated().has_permission(request, view)
-
-
-class SandboxOrOperator(BasePermission):
-    """Anybody in the sandbox; an operator (staff) elsewhere."""
-
-    message = "This call is the operator's."
-
-    def has_permission(self, request, view) -> bool:
-        return settings.SANDBOX or IsAdminUser().has_permission(request, view)
+        needed = needed_scopes(view, request.method)
+        if isinstance(request.auth, ApiKey):
+            self.message = f"This key does not have the scope {' or '.join(sorted(needed))}, which this call needs."
+            return not request.auth.opens.isdisjoint(needed)
+        if settings.SANDBOX:
+            return True
+        roles = " or ".join(sorted(NEEDED[scope].value for scope in needed if scope in NEEDED))
+        self.message = f"This call is for accounts with the role {roles}; ask an operator for it."
+        return not scopes_of_user(request.user).isdisjoint(needed)
 
 
 class IsMachine(BasePermission):

@@ -11,7 +11,14 @@ from marketplace.api.serializers.network import Index
 ENDPOINTS = {
     "worker": {
         "register": "POST /worker/register",
+        "invite": "POST /worker/invite",
         "status": "GET /worker/<id>/status",
+        "stake": "POST /worker/<id>/stake",
+        "unstake": "POST /worker/<id>/unstake",
+        "reputation": "GET /worker/<id>/reputation",
+        "verdicts": "GET /worker/<id>/verdicts",
+        "contest": "POST /worker/<id>/contest",
+        "answer": "GET /assignment/<id>/answer",
         "list": "GET /workers",
     },
     "client": {
@@ -23,6 +30,7 @@ ENDPOINTS = {
         "submit": "POST /job/submit",
         "status": "GET /job/<id>/status",
         "result": "GET /job/<id>/result",
+        "receipt": "GET /job/<id>/receipt",
         "cancel": "POST /job/<id>/cancel",
         "quote": "POST /quote",
         "list": "GET /jobs",
@@ -32,6 +40,25 @@ ENDPOINTS = {
         "upload": "POST /datasets",
         "list": "GET /datasets",
         "detail": "GET /datasets/<id>",
+    },
+    "token": {
+        "about": "GET /token",
+        "balance": "GET /token/balance/<name>",
+        "transfer": "POST /token/transfer",
+        "approve": "POST /token/approve",
+        "transfer-from": "POST /token/transfer-from",
+        "allowance": "GET /token/allowance",
+        "faucet": "POST /token/faucet",
+    },
+    "access": {
+        "keys": "GET /keys",
+        "make-key": "POST /keys",
+        "revoke-key": "POST /keys/<id>/revoke",
+        "invitations": "GET /invitations",
+        "invite": "POST /invitations",
+        "grants": "GET /grants",
+        "grant": "POST /grants",
+        "stop-grant": "POST /grants/<id>/stop",
     },
     "network": {
         "stats": "GET /network/stats",

@@ -1,13 +1,14 @@
 """Workers: registering one, its status, the list."""
 
 from django.db.models import OuterRef, QuerySet, Subquery, UUIDField
-from rest_framework.generics import ListAPIView, get_object_or_404
+from rest_framework.generics import get_object_or_404
 from rest_framework.response import Response
 
 from marketplace.actions.workers import register_worker
-from marketplace.api.base import Call, Page, documented
+from marketplace.api.base import Call, Listing, Page, documented
 from marketplace.api.permissions import seen_by
 from marketplace.api.serializers.workers import RegisteredWorker, RegisterWorker, WorkerSerializer, WorkerStatus
+from marketplace.domain.access import Scope
 from marketplace.domain.lifecycle import AssignmentState
 from marketplace.models import Assignment, Worker, database_now
 
@@ -24,6 +25,7 @@ def with_current_job() -> QuerySet[Worker]:
 class Register(Call):
     """Register a worker with a stake. In the sandbox the stake, and 100 tokens beside it, are given to it."""
 
+    scope = Scope.CONTRIBUTE
     serializer_class = RegisterWorker
 
     @documented(RegisteredWorker, tags=["worker"], operation_id="worker_register")
@@ -35,6 +37,7 @@ class Register(Call):
             compute_capacity=given["compute_capacity"],
             stake_amount=given["stake_amount"],
             user=self.acting_user,
+            api_key=self.api_key,
         )
         answer = {
             "success": True,
@@ -55,7 +58,7 @@ class Status(Call):
         return Response(WorkerStatus(worker, context={"now": database_now()}).data)
 
 
-class Workers(ListAPIView):
+class Workers(Listing):
     """The workers, by name."""
 
     queryset = Worker.objects.select_related("contributor", "host").order_by("name")

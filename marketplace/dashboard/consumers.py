@@ -5,6 +5,7 @@ import logging
 import random
 from typing import Any
 
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
@@ -38,7 +39,7 @@ class PageConsumer(AsyncWebsocketConsumer):
         self.woken = asyncio.Event()
         self.follower: asyncio.Task[None] | None = None
         await self.accept()
-        viewer = viewer_of(self.scope["user"])
+        viewer = await database_sync_to_async(viewer_of)(self.scope["user"])
         if viewer is None:
             await self.close(CLOSE_FORBIDDEN)
             return

@@ -5,4 +5,10 @@ from django.http import HttpRequest
 
 
 def network(request: HttpRequest) -> dict[str, object]:
-    return {"sandbox": settings.SANDBOX, "version": settings.VERSION}
+    apps = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"]
+    return {
+        "sandbox": settings.SANDBOX,
+        "version": settings.VERSION,
+        "signup_open": settings.SIGNUP != "closed",
+        "single_sign_on": apps[0] if apps else None,
+    }

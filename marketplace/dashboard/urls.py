@@ -1,20 +1,12 @@
 """The pages that people look at. The first one is also what `/` answers to a browser."""
 
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from marketplace.dashboard import views, writes
-from marketplace.dashboard.access import strict
 
 urlpatterns = [
-    # Not the admin's log-in: that one is for operators alone.
-    path(
-        "login/",
-        strict(LoginView.as_view(template_name="dashboard/login.html", redirect_authenticated_user=True)),
-        name="login",
-    ),
-    path("logout/", LogoutView.as_view(next_page="login"), name="logout"),
+    path("", include("marketplace.dashboard.account_urls")),
     path("dashboard", RedirectView.as_view(pattern_name="home")),
     path("dashboard/", views.home, name="home"),
     path("dashboard/clients/", writes.register_client, name="register-client"),

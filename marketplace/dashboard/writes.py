@@ -1,5 +1,6 @@
 """What the pages' forms do: each reads the form, calls one action, and says in a sentence what came of it."""
 
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 from uuid import UUID
@@ -11,20 +12,29 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
 from marketplace.actions import clients, coordination, datasets, jobs, workers
-from marketplace.dashboard.access import View, Viewer, acting_user, actor_name, page, require_operator
+from marketplace.dashboard.access import View, Viewer, acting_user, actor_name, page, require_scope
 from marketplace.dashboard.forms import ClientForm, JobForm, PlainForm, WorkerForm
 from marketplace.dashboard.views import show_home
+from marketplace.domain.access import Scope
 from marketplace.domain.errors import Refused
 
 
-def posted(view: View) -> View:
-    """A page that takes a form; who comes to its address by hand is sent to the first page."""
+def posted(scope: Scope) -> Callable[[View], View]:
+    """A page that takes a form, of who has `scope`; who comes to its address by hand is sent to the first page."""
 
+    def decorate(view: View) -> View:
+        return _posted(view, scope)
+
+    return decorate
+
+
+def _posted(view: View, scope: Scope) -> View:
     @page
     @wraps(view)
     def guarded(request: HttpRequest, viewer: Viewer, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.method != "POST":
             return redirect("home")
+        require_scope(viewer, scope)
         return view(request, viewer, *args, **kwargs)
 
     return guarded
@@ -37,7 +47,7 @@ def say_no(request: HttpRequest, viewer: Viewer, form: PlainForm, refusal: Refus
     return show_home(request, viewer, refused=form, status=refusal.status if refusal else 400)
 
 
-@posted
+@posted(Scope.CONTRIBUTE)
 def register_worker(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     form = WorkerForm(request.POST)
     if not form.is_valid():
@@ -61,7 +71,7 @@ def register_worker(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return render(request, "dashboard/enrolment.html", context)
 
 
-@posted
+@posted(Scope.SUBMIT)
 def register_client(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     form = ClientForm(request.POST)
     if not form.is_valid():
@@ -78,7 +88,7 @@ def register_client(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return redirect("home")
 
 
-@posted
+@posted(Scope.SUBMIT)
 def submit_job(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     form = JobForm(request.POST, request.FILES, viewer=viewer)
     if not form.is_valid():
@@ -102,7 +112,7 @@ def submit_job(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return redirect("job", job_id=job.pk)
 
 
-@posted
+@posted(Scope.SUBMIT)
 def cancel_job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
     if not viewer.jobs().filter(pk=job_id).exists():
         raise Http404("There is no such job among those that you may see.")
@@ -114,10 +124,9 @@ def cancel_job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpRespon
     return redirect("job", job_id=job_id)
 
 
-@posted
+@posted(Scope.OPERATE)
 def control(request: HttpRequest, viewer: Viewer, verb: str) -> HttpResponse:
     """Start or stop auto-coordination, or assign once."""
-    require_operator(viewer)
     actor = actor_name(request)
     if verb == "trigger":
         count = coordination.trigger(actor=actor)

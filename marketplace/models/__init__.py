@@ -1,5 +1,6 @@
 """Rows, constraints and queryset filters."""
 
+from marketplace.models.access import Allowance, ApiKey, DatasetOwner, Grant, Invitation, roles_of, scopes_of_user
 from marketplace.models.challenge import Challenge
 from marketplace.models.client import Client, IdempotencyKey
 from marketplace.models.clock import DatabaseNow, database_now
@@ -12,6 +13,8 @@ from marketplace.models.worker import Contributor, EnrolmentKey, Worker
 
 __all__ = [
     "Account",
+    "Allowance",
+    "ApiKey",
     "Assignment",
     "Challenge",
     "Client",
@@ -19,9 +22,12 @@ __all__ = [
     "Contributor",
     "DatabaseNow",
     "Dataset",
+    "DatasetOwner",
     "EnrolmentKey",
     "Event",
+    "Grant",
     "IdempotencyKey",
+    "Invitation",
     "Job",
     "Network",
     "ReputationChange",
@@ -32,4 +38,6 @@ __all__ = [
     "Verdict",
     "Worker",
     "database_now",
+    "roles_of",
+    "scopes_of_user",
 ]

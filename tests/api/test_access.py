@@ -1,13 +1,14 @@
 """Outside the sandbox: nothing without a log-in, nothing of another's, the network for operators alone."""
 
+from base64 import b64encode
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 
 from tests.api.calls import ROWS, is_refused, post, register_client, row_counts, submit_job, upload
 from tests.api.machine import ENROLMENT
+from tests.dashboard import cast
 
 pytestmark = pytest.mark.django_db
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -21,7 +22,7 @@ def outside_the_sandbox(settings: Any) -> None:
 
 def signed_in(name: str, **more: Any) -> Client:
     client = Client()
-    client.force_login(User.objects.create_user(name, **more))
+    client.force_login(cast.a_user(name, **more))
     return client
 
 
@@ -41,10 +42,10 @@ POSTS = ["/worker/register", "/client/register", "/job/submit", "/quote", f"/job
 def test_without_a_log_in_nothing_is_answered(client: Client) -> None:
     before = row_counts()
     for path in GETS:
-        is_refused(client.get(path), 403)
+        is_refused(client.get(path), 401)
     for path in POSTS:
-        is_refused(post(client, path, {"client_address": "eve"}), 403)
-    is_refused(upload(client, b"1,2\n3,4\n"), 403)
+        is_refused(post(client, path, {"client_address": "eve"}), 401)
+    is_refused(upload(client, b"1,2\n3,4\n"), 401)
     assert row_counts() == before
 
 
@@ -52,8 +53,11 @@ def test_the_front_door_and_health_need_no_log_in(client: Client) -> None:
     assert client.get("/").status_code == client.get("/health").status_code == client.get("/schema/").status_code == 200
 
 
-def test_a_wrong_password_is_refused(client: Client) -> None:
-    is_refused(client.get("/jobs", headers={"Authorization": "Basic YWxpY2U6d3Jvbmc="}), 403)
+def test_a_password_is_no_key(client: Client) -> None:
+    cast.alice()
+    basic = b64encode(b"alice:correct horse battery").decode()
+    for header in (f"Basic {basic}", "Bearer correct horse battery", "Bearer ", "Token x", "Bearer \u00ff"):
+        is_refused(client.get("/jobs", headers={"Authorization": header}), 401)
 
 
 def test_nobody_sets_their_own_balance(alice: Client) -> None:

@@ -5,7 +5,7 @@ Alice owns her clients and workers, Bob has some of his own, Olga operates.
 
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from marketplace.actions import clients, coordination, endings, jobs, workers
@@ -16,8 +16,10 @@ STATES = ("pending", "assigned", "computing", "completed", "verified", "failed",
 WORDS = {"completed": "being checked"}
 
 
-def a_user(name: str, **kwargs: Any) -> User:
-    return User.objects.create_user(name, password="correct horse battery", **kwargs)
+def a_user(name: str, *, roles: tuple[str, ...] = ("client", "contributor"), **kwargs: Any) -> User:
+    user = User.objects.create_user(name, password="correct horse battery", **kwargs)
+    user.groups.set(Group.objects.filter(name__in=roles))
+    return user
 
 
 def alice() -> User:

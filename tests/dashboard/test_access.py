@@ -40,7 +40,7 @@ def test_pages_need_a_log_in(client, path):
 
 def test_a_client_who_is_no_operator_can_log_in(client):
     cast.alice()
-    form = {"username": "alice", "password": "correct horse battery", "next": "/dashboard/"}
+    form = {"login": "alice", "password": "correct horse battery", "next": "/dashboard/"}
     assert client.post("/login/", form).headers["Location"] == "/dashboard/"
     html = client.get("/dashboard/", headers=HTML).content.decode()
     assert "Log out" in html and "Sandbox." not in html and "/admin/" not in html

@@ -5,7 +5,6 @@ from typing import Any
 from rest_framework import serializers
 
 from marketplace.api.base import Strict
-from marketplace.api.fields import UnixTime
 from marketplace.models import Dataset
 
 
@@ -15,7 +14,7 @@ class Upload(Strict):
 
 class DatasetSerializer(serializers.Serializer):
     dataset_id = serializers.CharField(source="sha256", help_text="The SHA-256 of what was uploaded.")
-    label: Any = serializers.CharField(help_text="The file's name when it came.")
+    label: Any = serializers.SerializerMethodField(help_text="The file's name when you sent it.")
     format = serializers.CharField()
     rows = serializers.IntegerField()
     columns = serializers.ListField(child=serializers.CharField(), source="column_names")
@@ -24,7 +23,14 @@ class DatasetSerializer(serializers.Serializer):
     dtype = serializers.CharField()
     size_bytes = serializers.IntegerField()
     sample = serializers.BooleanField(help_text="Made by the network, where a request brought no data.")
-    created_at = UnixTime()
+    created_at = serializers.SerializerMethodField(help_text="When you first sent it.")
+
+    # Somebody else may have sent the same content before: what they called it, and when, is theirs to know.
+    def get_label(self, dataset: Dataset) -> str:
+        return getattr(dataset, "own_label", dataset.label)
+
+    def get_created_at(self, dataset: Dataset) -> float:
+        return getattr(dataset, "own_at", dataset.created_at).timestamp()
 
     def get_text_columns(self, dataset: Dataset) -> list[str]:
         columns: list[dict[str, Any]] = dataset.columns
