@@ -1,0 +1,180 @@
+"""What a client brings (arrays, frames, lists, files) as one file whose bytes depend on the content alone."""
+
+import hashlib
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from computenet_client.errors import Refused
+
+IN_MEMORY_BYTES = 16 * 1024**2
+BLOCK_BYTES = 1024**2
+SUFFIXES = (".csv", ".npy", ".npz")
+Column = str | int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that the network has. `id` is the SHA-256 of its file."""
+
+    id: str
+    rows: int
+    columns: tuple[str, ...]
+    text_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file to send, and its SHA-256.
+
+    `names` are the columns of a frame, which stay here; () otherwise. `table` (rows × columns) and `target` (rows,)
+    are what the file holds, where it was made here.
+    """
+
+    file: IO[bytes]
+    filename: str
+    sha256: str
+    names: tuple[str, ...] = ()
+    table: NDArray[Any] | None = None
+    target: NDArray[Any] | None = None
+
+
+@contextmanager
+def prepared(X: Any, y: Any = None, wanted: Sequence[Column] | None = None) -> Iterator[Upload]:
+    """`X` (rows × columns) and perhaps `y` (rows,) as an open file.
+
+    A path to a ``.csv``, ``.npy`` or ``.npz`` file is sent as it is. A pandas or polars frame is sent as numbers, its
+    columns' names stay here; of its columns, `wanted` (names) limits what is sent. Everything else becomes an array.
+
+    Raises:
+        Refused: what cannot be a table of numbers.
+    """
+    if isinstance(X, str | PathLike):
+        if y is not None:
+            raise Refused("Beside a file, y cannot be given: name the file's column with target=.")
+        path = Path(X)
+        if path.suffix.lower() not in SUFFIXES:
+            raise Refused(f"{path.name} must end in .csv, .npy or .npz.")
+        if not path.is_file():
+            raise Refused(f"There is no file {path}.")
+        with path.open("rb") as source:
+            yield Upload(source, path.name, digest(source))
+        return
+    names: tuple[str, ...] = ()
+    if is_frame(X):
+        names, table = from_frame(X, wanted)
+    else:
+        table = numbers(X, "X")
+    with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+        if y is None:
+            np.lib.format.write_array(file, table, allow_pickle=False)
+            yield Upload(file, "data.npy", digest(file), names, table)
+        else:
+            target = numbers(y, "y").reshape(-1)
+            write_archive(file, {"X": table, "y": target})
+            yield Upload(file, "data.npz", digest(file), names, table, target)
+
+
+def digest(file: IO[bytes]) -> str:
+    """The SHA-256 of the whole file, in hexadecimal; the file then stands at its beginning."""
+    found = hashlib.sha256()
+    file.seek(0)
+    while block := file.read(BLOCK_BYTES):
+        found.update(block)
+    file.seek(0)
+    return found.hexdigest()
+
+
+def is_frame(table: Any) -> bool:
+    """Is it a table with named columns, as those of pandas and polars are?"""
+    return hasattr(table, "columns") and hasattr(table, "to_numpy") and hasattr(table, "__getitem__")
+
+
+def from_frame(frame: Any, wanted: Sequence[Column] | None = None) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """The names of a frame's columns, and the columns as one array; those of `wanted` alone where it is given.
+
+    Raises:
+        Refused: a column that the frame has not, or that does not hold numbers.
+    """
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) != len(names):
+        raise Refused("Two columns of the frame have the same name; rename one.")
+    kept = [place(key, names) for key in wanted] if wanted is not None else range(len(names))
+    columns = []
+    for i in kept:
+        try:
+            columns.append(numbers(frame[frame.columns[i]], names[i]))
+        except Refused:
+            raise Refused(
+                f'Column "{names[i][:80]}" does not hold numbers: leave it out, or make numbers of it, one for each '
+                "category."
+            ) from None
+    if not columns:
+        raise Refused("The frame has no columns.")
+    return tuple(names[i] for i in kept), numbers(np.column_stack(columns), "X")
+
+
+def place(key: Column, names: Sequence[str]) -> int:
+    """The index of the column that `key` names, or is the index of.
+
+    Raises:
+        Refused: there is none.
+    """
+    if isinstance(key, str) and key in names:
+        return names.index(key)
+    if isinstance(key, int) and not isinstance(key, bool) and -len(names) <= key < len(names):
+        return key % len(names)
+    known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    raise Refused(f"There is no column {key!r}; the columns are {known}.")
+
+
+def numbers(values: Any, name: str) -> NDArray[Any]:
+    """An array of plain numbers of at most 64 bits, C-ordered, in this machine's byte order.
+
+    Raises:
+        Refused: text, objects, complex or sparse data.
+    """
+    if hasattr(values, "toarray"):
+        raise Refused(f"{name} is sparse, which the network does not take: give {name}.toarray() if it fits.")
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind == "O":
+            found = found.astype(np.float64)
+    except (TypeError, ValueError):
+        raise Refused(f"{name} must be a table of numbers, its rows equally long.") from None
+    if found.dtype.kind not in "biuf":
+        raise Refused(f"{name} must hold real numbers; it holds {found.dtype}.")
+    if found.dtype.itemsize > 8:
+        found = found.astype(np.float64)
+    return np.ascontiguousarray(found, dtype=found.dtype.newbyteorder("="))
+
+
+def write_archive(file: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write an ``.npz`` archive; unlike `numpy.savez`, without the time, so that equal arrays give equal bytes."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with archive.open(info, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+
+
+def read_archive(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """The arrays of an ``.npz`` archive; never a pickle.
+
+    Raises:
+        Refused: the file is none.
+    """
+    file.seek(0)
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, AttributeError):
+        raise Refused("The file is not an .npz archive of numeric arrays.") from None
