@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import challenges, expiry, stakes
+from marketplace.actions import challenges, expiry, grants, stakes
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
 from marketplace.domain import reputation
@@ -35,6 +35,7 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     """Run everything once. `assign` forces or forbids assigning; None leaves it to the switch."""
     expired = expiry.expire_leases() + expiry.expire_deadlines()
     stakes.release_due()
+    grants.pay_due()
     challenges.expire()
     network = Network.objects.get(pk=1)
     challenges.draw(database_now(), network.last_cycle_at)

@@ -10,13 +10,14 @@ from django.db.models import F, Sum
 
 from marketplace import dispatch, notifications
 from marketplace.actions.events import record
+from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, open_account, post, treasury
 from marketplace.actions.standing import ACTOR, lock_worker
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import LIVE
 from marketplace.domain.money import to_micro, to_tokens
-from marketplace.models import Account, Assignment, Contest, Transfer, Unbonding, Worker, database_now
+from marketplace.models import Account, ApiKey, Assignment, Contest, Transfer, Unbonding, Worker, database_now
 
 SWEEP = 500
 
@@ -35,7 +36,7 @@ def find_worker(*, name: str, user: Any) -> Worker:
     return worker
 
 
-def top_up(*, name: str, amount: object, user: Any) -> Worker:
+def top_up(*, name: str, amount: object, user: Any, api_key: ApiKey | None = None) -> Worker:
     """Move tokens from the contributor's wallet into the worker's stake.
 
     Raises:
@@ -47,6 +48,7 @@ def top_up(*, name: str, amount: object, user: Any) -> Worker:
     with transaction.atomic():
         worker = lock_worker(worker.pk)
         wallet = worker.contributor.wallet
+        spend(api_key, micro)
         # The worker's row is locked, so that the count of its top-ups makes a key of its own.
         count = Transfer.objects.filter(destination=worker.stake, code=Code.STAKE.value).count()
         post([Posting(wallet, worker.stake, micro, Code.STAKE, f"worker:{worker.pk}:stake:{count + 1}")])

@@ -64,7 +64,8 @@ class Stake(Call):
 
     @documented(Staked, missing=True, tags=["worker"], operation_id="worker_stake")
     def post(self, request, name: str):
-        worker = stakes.top_up(name=name, amount=self.parsed()["amount"], user=self.acting_user)
+        amount = self.parsed()["amount"]
+        worker = stakes.top_up(name=name, amount=amount, user=self.acting_user, api_key=self.api_key)
         return Response({"success": True, **Staked(worker).data})
 
 

@@ -78,6 +78,14 @@ def page(view: View) -> View:
     return guarded
 
 
+def require_operator(viewer: Viewer) -> None:
+    """
+    Raises:
+        PermissionDenied: this is the operator's.
+    """
+    require_scope(viewer, Scope.OPERATE)
+
+
 def require_scope(viewer: Viewer, scope: Scope) -> None:
     """
     Raises:

@@ -220,3 +220,52 @@ CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputatio
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
 CREATE TRIGGER cn_reputationchange_truncate BEFORE TRUNCATE ON marketplace_reputationchange
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
+
+-- access -----------------------------------------------------------------------------------------------------------
+CREATE FUNCTION cn_apikey_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.user_id, NEW.sha256, NEW.scopes, NEW.spending_limit, NEW.expires_at)
+    IS DISTINCT FROM (OLD.id, OLD.user_id, OLD.sha256, OLD.scopes, OLD.spending_limit, OLD.expires_at) THEN
+    RAISE EXCEPTION 'a key keeps what it opens' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.spent < OLD.spent THEN
+    RAISE EXCEPTION 'what a key has spent counts up' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
+    RAISE EXCEPTION 'a revoked key stays revoked' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_apikey_update BEFORE UPDATE ON marketplace_apikey
+  FOR EACH ROW EXECUTE FUNCTION cn_apikey_update();
+
+CREATE FUNCTION cn_invitation_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.sha256, NEW.roles, NEW.expires_at) IS DISTINCT FROM (OLD.sha256, OLD.roles, OLD.expires_at) THEN
+    RAISE EXCEPTION 'an invitation keeps what it gives' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.used_at IS NOT NULL AND NEW.used_at IS DISTINCT FROM OLD.used_at THEN
+    RAISE EXCEPTION 'a used invitation stays used' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_invitation_update BEFORE UPDATE ON marketplace_invitation
+  FOR EACH ROW EXECUTE FUNCTION cn_invitation_update();
+
+CREATE FUNCTION cn_grant_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.wallet_id, NEW.amount, NEW.period, NEW.created_by)
+    IS DISTINCT FROM (OLD.wallet_id, OLD.amount, OLD.period, OLD.created_by) THEN
+    RAISE EXCEPTION 'a grant keeps what it gives' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.stopped_at IS NOT NULL AND NEW.stopped_at IS DISTINCT FROM OLD.stopped_at THEN
+    RAISE EXCEPTION 'a stopped grant stays stopped' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_grant_update BEFORE UPDATE ON marketplace_grant
+  FOR EACH ROW EXECUTE FUNCTION cn_grant_update();
+CREATE TRIGGER cn_grant_delete BEFORE DELETE ON marketplace_grant
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a grant is never deleted');
+CREATE TRIGGER cn_grant_truncate BEFORE TRUNCATE ON marketplace_grant
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a grant is never deleted');

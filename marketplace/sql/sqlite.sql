@@ -188,3 +188,34 @@ END;
 CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputationchange BEGIN
   SELECT RAISE(ABORT, 'a change of reputation is never deleted');
 END;
+
+-- access -----------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_apikey_insert BEFORE INSERT ON marketplace_apikey BEGIN
+  SELECT RAISE(ABORT, 'a key is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_apikey WHERE id = NEW.id OR sha256 = NEW.sha256);
+END;
+
+CREATE TRIGGER cn_apikey_update BEFORE UPDATE ON marketplace_apikey BEGIN
+  SELECT RAISE(ABORT, 'a key keeps what it opens')
+    WHERE NEW.id <> OLD.id OR NEW.user_id <> OLD.user_id OR NEW.sha256 <> OLD.sha256 OR NEW.scopes <> OLD.scopes
+      OR NEW.spending_limit IS NOT OLD.spending_limit OR NEW.expires_at <> OLD.expires_at;
+  SELECT RAISE(ABORT, 'what a key has spent counts up') WHERE NEW.spent < OLD.spent;
+  SELECT RAISE(ABORT, 'a revoked key stays revoked') WHERE OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NOT OLD.revoked_at;
+END;
+
+CREATE TRIGGER cn_invitation_update BEFORE UPDATE ON marketplace_invitation BEGIN
+  SELECT RAISE(ABORT, 'an invitation keeps what it gives')
+    WHERE NEW.sha256 <> OLD.sha256 OR NEW.roles <> OLD.roles OR NEW.expires_at <> OLD.expires_at;
+  SELECT RAISE(ABORT, 'a used invitation stays used') WHERE OLD.used_at IS NOT NULL AND NEW.used_at IS NOT OLD.used_at;
+END;
+
+CREATE TRIGGER cn_grant_update BEFORE UPDATE ON marketplace_grant BEGIN
+  SELECT RAISE(ABORT, 'a grant keeps what it gives')
+    WHERE NEW.wallet_id <> OLD.wallet_id OR NEW.amount <> OLD.amount OR NEW.period <> OLD.period
+      OR NEW.created_by <> OLD.created_by;
+  SELECT RAISE(ABORT, 'a stopped grant stays stopped') WHERE OLD.stopped_at IS NOT NULL AND NEW.stopped_at IS NOT OLD.stopped_at;
+END;
+
+CREATE TRIGGER cn_grant_delete BEFORE DELETE ON marketplace_grant BEGIN
+  SELECT RAISE(ABORT, 'a grant is never deleted');
+END;

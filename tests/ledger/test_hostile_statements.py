@@ -1,10 +1,12 @@
 """A hand at the SQL prompt: whatever it tries against the books, the database itself refuses."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
+from marketplace.actions import grants, invitations, keys, tokens
 from marketplace.actions.audit import audit
-from marketplace.models import Account, Assignment, Event, Job, Transfer, Verdict, guards
+from marketplace.models import Account, Assignment, Event, Job, Transfer, Verdict, Worker, guards
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -88,6 +90,23 @@ HOSTILE = {
     "delete a verdict": "DELETE FROM marketplace_verdict",
     "change an event": "UPDATE marketplace_event SET actor = 'nobody'",
     "delete an event": "DELETE FROM marketplace_event",
+    # access
+    "open more with a key": "UPDATE marketplace_apikey SET scopes = '[\"operate\"]'",
+    "raise a key's limit": "UPDATE marketplace_apikey SET spending_limit = 99000000",
+    "lift a key's limit": "UPDATE marketplace_apikey SET spending_limit = NULL",
+    "forget what a key spent": "UPDATE marketplace_apikey SET spent = 0",
+    "spend more than a key may": "UPDATE marketplace_apikey SET spent = spending_limit + 1",
+    "prolong a key": "UPDATE marketplace_apikey SET expires_at = '2999-01-01 00:00:00'",
+    "open a revoked key again": "UPDATE marketplace_apikey SET revoked_at = NULL",
+    "exchange a key's secret": "UPDATE marketplace_apikey SET sha256 = 'f'",
+    "give more by an invitation": "UPDATE marketplace_invitation SET roles = '[\"operator\"]'",
+    "use an invitation again": "UPDATE marketplace_invitation SET used_at = NULL",
+    "raise a grant": "UPDATE marketplace_grant SET amount = amount + 1",
+    "redirect a grant": "UPDATE marketplace_grant SET wallet_id = {worker}",
+    "resume a stopped grant": "UPDATE marketplace_grant SET stopped_at = NULL",
+    "delete a grant": "DELETE FROM marketplace_grant",
+    "allow less than nothing": "UPDATE marketplace_allowance SET amount = -1",
+    "allow oneself": "UPDATE marketplace_allowance SET spender_id = owner_id",
 }
 SQLITE_ONLY = {
     "replace an account": "INSERT OR REPLACE INTO marketplace_account (id, kind, name, balance, last_transfer) "
@@ -112,6 +131,18 @@ POSTGRESQL_ONLY = {
 }
 
 
+def give_access(worker: Worker) -> None:
+    """A revoked key that has spent, a used invitation, a stopped grant and an allowance."""
+    user = User.objects.create_superuser("olga")
+    limited = keys.make_key(user=user, name="k", scopes=["submit"], spending_limit=50).key
+    keys.spend(limited, 20_000_000)
+    keys.revoke(key_id=limited.pk, user=user)
+    invitations.accept(code=invitations.invite(roles=["client"], actor="olga").code, user=user)
+    made = grants.make_grant(to="alice", amount=5, period="monthly", actor="olga")
+    grants.stop_grant(grant_id=made.pk, actor="olga")
+    tokens.approve(owner=Account.objects.get(kind="wallet", name="alice"), spender="rtx4090", amount=5, actor="alice")
+
+
 @pytest.fixture
 def books(db) -> dict[str, str]:
     """Alice has paid a worker for one job, and another job waits with its reward in escrow."""
@@ -119,6 +150,7 @@ def books(db) -> dict[str, str]:
     worker = make.make_worker()
     verified = make.run_to_end(make.make_job())
     open_ = make.make_job(reward=30)
+    give_access(worker)
     connection.check_constraints()  # nothing of this is left pending, which would refuse a TRUNCATE by itself
     plain = connection.vendor == "sqlite"  # which keeps a UUID without its dashes
     return {
