@@ -13,14 +13,14 @@ PLURAL = {"is": "are", "has": "have"}
 def why_it_waits(job: Job, attempts: Sequence[Assignment]) -> list[str]:
     """What keeps each worker from `job` now, as the coordinator's own rules see it; `attempts` are the job's so far."""
     need = job.resource_class
-    lost = {str(each.worker_id) for each in attempts if each.state == AssignmentState.LOST.value}
+    wrong = {str(each.worker_id) for each in attempts if each.state == AssignmentState.REJECTED.value}
     waiting = Waiting(
         id=str(job.pk),
         demand=Demand(need.gpu_tag, need.min_memory_bytes, need.min_compute_capacity),
         reward=job.reward,
         quoted_seconds=job.quoted_seconds,
         virtual_start=job.virtual_start,
-        barred=frozenset(str(each.worker_id) for each in attempts) - lost,
+        barred=frozenset(wrong),
     )
     reasons = waiting_reasons(waiting, candidates(database_now()))
     sentences = [_sentence(obstacle, count) for obstacle, count in sorted(reasons.items())]

@@ -56,8 +56,8 @@ class Waiting:
     reward: int
     quoted_seconds: float
     virtual_start: float
-    barred: frozenset[str] = frozenset()  # workers that got it wrong, or said that they cannot
-    lost_by: frozenset[str] = frozenset()  # workers that had it and fell silent: last in line for it
+    barred: frozenset[str] = frozenset()  # workers that got it wrong
+    tried_by: frozenset[str] = frozenset()  # workers that had it and brought nothing: they get it where no other could
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def obstacle(job: Waiting, worker: Candidate) -> str:
     if unmet := shortfall(job.demand, worker):
         return unmet
     if worker.id in job.barred:
-        return "has tried this job before"
+        return "got this job wrong"
     if not worker.online:
         return "is silent"
     if job.reward > worker.exposure_left:
@@ -109,8 +109,16 @@ def weight(rank: float, newcomer_share: float) -> float:
     return newcomer_share + (1.0 - newcomer_share) * rank
 
 
-def _could_ever(job: Waiting, worker: Candidate) -> bool:
-    return obstacle(job, worker) in ("", "is busy")
+def _reluctance(job: Waiting, worker: Candidate) -> int:
+    """How far this worker is from the first choice: one that had the job before, one that stands by, and both."""
+    return (worker.id in job.tried_by) + 2 * worker.standby
+
+
+def _first_choices(job: Waiting, workers: Iterable[Candidate]) -> list[Candidate]:
+    """The least reluctant of the workers that could take `job`, now or when they are free."""
+    could = [worker for worker in workers if obstacle(job, worker) in ("", "is busy")]
+    least = min((_reluctance(job, worker) for worker in could), default=0)
+    return [worker for worker in could if _reluctance(job, worker) == least]
 
 
 def match(
@@ -123,9 +131,8 @@ def match(
 ) -> tuple[list[Pick], float]:
     """Assign as many of `jobs` (in service order) as free `workers` allow, one job a worker.
 
-    Of the workers that can take a job, those that have not lost it come first, then the one whose turn it is; rank,
-    then the measured rate, then chance break ties. A standby worker is left alone while any other could take the job,
-    now or when it is free.
+    A job goes to the one of its first choices whose turn it is; rank, then the measured rate, then chance break ties.
+    While all of its first choices are busy, it waits for them.
 
     Returns:
         the picks, and the workers' virtual time after them.
@@ -136,10 +143,9 @@ def match(
     for job in jobs:
         if not free:
             break
-        able = [w for w in free.values() if slots[w.machine] > 0 and not obstacle(job, w)]
-        if any(w.standby for w in able) and any(not w.standby and _could_ever(job, w) for w in workers):
-            able = [w for w in able if not w.standby]
-        able = [w for w in able if w.id not in job.lost_by] or able
+        able = [
+            w for w in _first_choices(job, workers) if w.id in free and slots[w.machine] > 0 and not obstacle(job, w)
+        ]
         if not able:
             continue
         turns = {w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able}

@@ -246,16 +246,22 @@ def test_a_false_claim_against_the_data_sends_the_job_to_another_worker():
     assert make.run_to_end(job).worker.name == "honest"
 
 
-def test_a_failure_on_the_worker_bars_it_from_the_job():
+def test_a_worker_that_could_not_gets_the_job_again_only_where_no_other_could():
     make.make_client()
     worker = make.make_worker("broken")
     job = make.make_job()
-    assignment = make.assign(job)
-    make.start(assignment)
-    assignments.fail(machine=worker, assignment_id=assignment.pk, fence=1, fault="worker", error="Out of memory.")
-    assert coordination.assign_pending() == 0
+    for _ in range(2):
+        assignment = make.assign(job)
+        assert assignment.worker == worker
+        make.start(assignment)
+        fence = assignment.fence
+        assignments.fail(
+            machine=worker, assignment_id=assignment.pk, fence=fence, fault="worker", error="Out of memory."
+        )
     with pytest.raises(Conflict):
-        assignments.fail(machine=worker, assignment_id=assignment.pk, fence=1, fault="worker", error="Again.")
+        assignments.fail(machine=worker, assignment_id=assignment.pk, fence=fence, fault="worker", error="Again.")
+    make.make_worker("sound")
+    assert make.assign(job).worker.name == "sound"
 
 
 def test_cancelling_a_pending_job_gives_all_of_the_reward_back():

@@ -92,7 +92,7 @@ def test_a_pending_job_says_why_it_waits(client):
 def test_a_job_whose_only_worker_was_wrong_says_that_it_has_tried(client):
     cast.a_worker()
     job = cast.a_rejected_job(cast.a_client())
-    assert "1 worker has tried this job before." in body(client, f"/dashboard/jobs/{job.pk}/")
+    assert "1 worker got this job wrong." in body(client, f"/dashboard/jobs/{job.pk}/")
 
 
 def test_worker_page_shows_machine_standing_and_work(client):

@@ -69,7 +69,7 @@ def test_each_obstacle_is_named():
         "is not a a100": (replace(JOB, demand=Demand("a100")), WORKER),
         "has too little memory": (replace(JOB, demand=Demand(min_memory_bytes=25)), WORKER),
         "has too little compute capacity": (replace(JOB, demand=Demand(min_compute_capacity=81)), WORKER),
-        "has tried this job before": (replace(JOB, barred=frozenset("a")), WORKER),
+        "got this job wrong": (replace(JOB, barred=frozenset("a")), WORKER),
         "is silent": (JOB, replace(WORKER, online=False)),
         "has too little stake for this reward": (replace(JOB, reward=1001), WORKER),
         "is busy": (JOB, replace(WORKER, busy=True)),
@@ -93,10 +93,12 @@ def test_a_standby_worker_waits_while_another_could_take_the_job_when_free():
     assert run([JOB], [standby, replace(WORKER, online=False)])[0][0].worker == "standby"
 
 
-def test_a_worker_that_lost_the_job_gets_it_again_only_where_no_other_can():
-    lost = replace(JOB, lost_by=frozenset("a"))
+def test_a_worker_that_brought_nothing_gets_the_job_again_only_where_no_other_could():
+    lost = replace(JOB, tried_by=frozenset("a"))
     assert run([lost], workers("a", "b"))[0][0].worker == "b"
     assert run([lost], workers("a"))[0][0].worker == "a"
+    assert run([lost], [*workers("a"), *workers("b", busy=True)])[0] == [], "it waits for the other"
+    assert run([lost], [*workers("a"), *workers("b", standby=True)])[0][0].worker == "a"
 
 
 def test_a_job_that_nobody_can_take_does_not_keep_the_next_one_back():
