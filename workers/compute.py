@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -22,6 +21,7 @@ from workers.catalog.base import (
     Progress,
     headers,
 )
+from workers.limits import available_memory_bytes
 from workers.protocol import Fault, Specification
 from workers.settings import read_settings
 
@@ -118,10 +118,9 @@ def select(matrix: Float, spec: Specification) -> tuple[Float, Float | None]:
 
 
 def fits_in_memory(needed_bytes: int) -> bool:
-    """May a fit take `needed_bytes` of this host's main memory? Yes where the host does not tell its size."""
-    if not hasattr(os, "sysconf"):
-        return True
-    return needed_bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """May a fit take `needed_bytes` of what this host has free? Yes where it does not tell."""
+    available = available_memory_bytes()
+    return available is None or needed_bytes <= available
 
 
 def _sentence(problem: Exception) -> str:

@@ -49,6 +49,10 @@ class InHand:
         self._updated_at = now
         self._write(float(fraction) if 0.0 <= fraction <= 1.0 else float(fraction > 1.0), str(note)[:200])
 
+    @property
+    def seconds_left(self) -> float:
+        return self._ends_at - time.monotonic()
+
     def stop_if_dead(self) -> None:
         """
         Raises:

@@ -10,12 +10,14 @@ from workers.client import Refused, Unavailable
 from workers.compute import Failed, backends, check_specification, compute, fits_in_memory
 from workers.datasets import NoRoom, WrongMatrix
 from workers.host import Host, this_host
+from workers.limits import Limits, OutOfMemory, kill_if_child
 from workers.protocol import TASK_NAME, Specification
 from workers.running import InHand, OutOfTime, usable_id
 
 log = logging.getLogger(__name__)
 
 START_SECONDS = 8.0  # the coordinator gives an assignment elsewhere that does not start within ten
+TOO_LONG = "The worker did not finish within the time limit."
 WORKING_COPIES = 2  # of the data, that a fit may take beside the file itself
 
 
@@ -60,7 +62,10 @@ def _work(host: Host, spec: Specification) -> None:
         _compute_into_spool(host, spec, hand)
     except OutOfTime:
         log.warning("Assignment %s took longer than its %s s.", assignment, spec["limits"]["seconds"])
-        host.spool.put_failure(assignment, fence, "worker", "The worker did not finish within the time limit.")
+        host.spool.put_failure(assignment, fence, "worker", TOO_LONG)
+    except OutOfMemory:
+        log.warning("Assignment %s took more than its %s bytes.", assignment, spec["limits"]["memory_bytes"])
+        host.spool.put_failure(assignment, fence, "worker", "The fit took more memory than the job's limit.")
     except Cancelled:
         log.info("Assignment %s was cancelled.", assignment)
     except Failed as failure:
@@ -92,8 +97,15 @@ def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
         raise Failed("worker", str(problem)) from problem
     except (Unavailable, Refused) as problem:
         raise Failed("system", f"The worker could not fetch the data: {problem}") from problem
+
+    def give_up() -> None:
+        log.error("Assignment %s is stuck past its time limit and is given up.", spec["assignment"])
+        host.spool.put_failure(spec["assignment"], spec["fence"], "worker", TOO_LONG)
+        kill_if_child()
+
     started_at = time.perf_counter()
-    answer = compute(spec, model, matrix, backends(), hand)
+    with Limits(hand.seconds_left, spec["limits"]["memory_bytes"], give_up):
+        answer = compute(spec, model, matrix, backends(), hand)
     seconds = time.perf_counter() - started_at
     hand.stop_if_dead()  # a fit that reports no progress learns of it only now
     host.spool.put_result(spec["assignment"], spec["fence"], answer, seconds)

@@ -207,6 +207,13 @@ def test_a_download_that_breaks_off_goes_on_where_it_ended(worker: CeleryWorker)
         ("toy", {"features": [0, 3]}, "system", "columns"),
         ("toy", {"limits": {"seconds": 60.0, "memory_bytes": 50}}, "system", "96 bytes"),
         ("nap", {"params": {"seconds": 9}, "limits": {"seconds": 0.3, "memory_bytes": 9999}}, "worker", "time limit"),
+        (
+            "nap",
+            {"params": {"seconds": 9, "silent": True}, "limits": {"seconds": 0.3, "memory_bytes": 9999}},
+            "worker",
+            "time limit",
+        ),
+        ("hog", {"params": {"pieces": 40}, "limits": {"seconds": 60.0, "memory_bytes": 9999}}, "worker", "more memory"),
     ],
 )
 def test_a_failure_says_whose_fault_it_looks_like(

@@ -108,4 +108,27 @@ class Killer(Toy):
         raise AssertionError("unreachable")
 
 
-TOYS: list[CatalogModel] = [Toy(), Nap(), BadData(), Greedy(), Buggy(), Wrong(), Killer()]
+class Hog(Toy):
+    """Takes memory, and says nothing of its progress."""
+
+    name = "hog"
+
+    def fit(self, X: Float, y: Any, params: Params, seed: int, *, backend: Any, progress: Progress) -> dict[str, Any]:
+        taken = []
+        for _ in range(params["pieces"]):
+            taken.append(np.ones(4_000_000))  # 32 MB, and touched
+            time.sleep(0.02)
+        return {"sums": X.sum(axis=0)}
+
+
+class Stuck(Toy):
+    """Stays in one native call, where no line of Python runs."""
+
+    name = "stuck"
+
+    def fit(self, X: Float, y: Any, params: Params, seed: int, *, backend: Any, progress: Progress) -> dict[str, Any]:
+        time.sleep(params["seconds"])
+        return super().fit(X, y, params, seed, backend=backend, progress=progress)
+
+
+TOYS: list[CatalogModel] = [Toy(), Nap(), BadData(), Greedy(), Buggy(), Wrong(), Killer(), Hog(), Stuck()]
