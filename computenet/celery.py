@@ -35,6 +35,7 @@ app.conf.update(
     task_routes={
         "marketplace.coordinate": {"queue": "coordination"},
         "marketplace.verify": {"queue": "verification"},
+        "marketplace.reverify": {"queue": "verification"},
     },
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 COORDINATE = "marketplace.coordinate"
 VERIFY = "marketplace.verify"
+REVERIFY = "marketplace.reverify"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ def verify(assignment: str) -> None:
 
 def verify_now(assignment: str) -> None:
     _send(VERIFY, [assignment])
+
+
+def reverify_now(row: int) -> bool:
+    """Have an answer checked again. False where Redis is away."""
+    return _send(REVERIFY, [str(row)])
 
 
 def _send(name: str, args: list[str], **options: object) -> bool:

@@ -5,8 +5,8 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import coordination, settlement
-from marketplace.dispatch import COORDINATE, VERIFY
+from marketplace.actions import coordination, reverification, settlement
+from marketplace.dispatch import COORDINATE, REVERIFY, VERIFY
 from marketplace.models import guards
 
 
@@ -18,6 +18,11 @@ def coordinate() -> None:
 @shared_task(name=VERIFY)
 def verify(assignment_id: str) -> None:
     settlement.verify(assignment_id=UUID(assignment_id))
+
+
+@shared_task(name=REVERIFY)
+def reverify(row: str) -> None:
+    reverification.check(row=int(row))
 
 
 @worker_init.connect

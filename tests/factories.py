@@ -3,6 +3,7 @@
 import hashlib
 import io
 import secrets
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,10 @@ def rows(n: int = 60, d: int = 4, seed: int = 0) -> list[list[float]]:
 
 def random_name() -> str:
     return f"n{secrets.token_hex(6)}"
+
+
+def npz_into(path: Path, answer: dict[str, np.ndarray]) -> None:
+    """Put another answer where one was stored."""
+    path.chmod(0o600)
+    with path.open("wb") as file:
+        save_archive(file, answer)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import challenges, expiry, grants, stakes
+from marketplace.actions import challenges, expiry, grants, reverification, settlement, stakes
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
 from marketplace.domain import reputation
@@ -36,6 +36,8 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     expired = expiry.expire_leases() + expiry.expire_deadlines()
     stakes.release_due()
     grants.pay_due()
+    settlement.settle_held()
+    reverification.send_waiting()
     challenges.expire()
     network = Network.objects.get(pk=1)
     challenges.draw(database_now(), network.last_cycle_at)
@@ -80,6 +82,8 @@ def _assign_batch() -> int:
             return 0
         now = database_now()
         network = Network.objects.get(pk=1)
+        if network.draining:
+            return 0
         workers = candidates(now)
         jobs = _waiting_jobs(workers)
         if not jobs:
@@ -157,11 +161,11 @@ def _waiting_jobs(workers: list[Candidate]) -> list[Waiting]:
         demands[each.pk] = demand
         rows = pending.filter(resource_class=each).order_by("virtual_start")
         jobs += rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[: settings.POLICY.batch]
-    tried: dict[Any, dict[str, set[str]]] = defaultdict(lambda: {"barred": set(), "lost_by": set()})
+    tried: dict[Any, dict[str, set[str]]] = defaultdict(lambda: {"barred": set(), "tried_by": set()})
     again = [job.pk for job in jobs if job.attempt]
     if again:
         for job, worker, state in Assignment.objects.filter(job__in=again).values_list("job", "worker", "state"):
-            kind = "lost_by" if state == AssignmentState.LOST.value else "barred"
+            kind = "barred" if state == AssignmentState.REJECTED.value else "tried_by"
             tried[job][kind].add(str(worker))
     jobs.sort(key=lambda job: job.submitted_at)
     return [
@@ -172,7 +176,7 @@ def _waiting_jobs(workers: list[Candidate]) -> list[Waiting]:
             quoted_seconds=job.quoted_seconds,
             virtual_start=job.virtual_start,
             barred=frozenset(tried[job.pk]["barred"]),
-            lost_by=frozenset(tried[job.pk]["lost_by"]),
+            tried_by=frozenset(tried[job.pk]["tried_by"]),
         )
         for job in jobs
     ]

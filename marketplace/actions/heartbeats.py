@@ -11,7 +11,7 @@ from django.db.models import Q
 from marketplace import dispatch, notifications
 from marketplace.actions import challenges
 from marketplace.domain.lifecycle import AssignmentState
-from marketplace.models import Assignment, Worker, database_now
+from marketplace.models import Assignment, Network, Worker, database_now
 
 
 def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     ]
     reply = {
         "cancel": dead,
-        "drain": machine.draining or not machine.is_active,
+        "drain": machine.draining or not machine.is_active or Network.objects.filter(draining=True).exists(),
         "heartbeat_seconds": policy.heartbeat_seconds,
     }
     if not machine.queue:

@@ -4,6 +4,7 @@ import logging
 import secrets
 import time
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from marketplace import broker, notifications, storage
-from marketplace.actions import standing
+from marketplace.actions import payouts, standing
 from marketplace.actions.endings import end_attempt, end_job, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
@@ -19,7 +20,7 @@ from marketplace.domain import escrow, reputation
 from marketplace.domain.ledger import Code
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
 from marketplace.domain.money import to_tokens
-from marketplace.models import Account, Assignment, Job, Result, Verdict, Worker, database_now
+from marketplace.models import Account, Assignment, HeldVerdict, Job, Result, Verdict, Worker, database_now
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
 from workers.catalog.base import Check
@@ -27,6 +28,7 @@ from workers.catalog.base import Check
 logger = logging.getLogger(__name__)
 
 ACTOR = standing.ACTOR
+SWEEP = 500  # held verdicts that one cycle settles
 
 
 def verify(*, assignment_id: UUID) -> str:
@@ -41,7 +43,7 @@ def verify(*, assignment_id: UUID) -> str:
     assignment = result.assignment
     secret = secrets.randbits(128)  # drawn now: the answer is in and cannot be fitted to it
     began = time.monotonic()
-    task = _task(assignment.job)
+    task = task_of(assignment.job)
     try:
         if result.claim:
             return _settle_claim(result, check_claim(task))
@@ -73,7 +75,8 @@ def _lease(assignment_id: UUID) -> Result | None:
     )
 
 
-def _task(job: Job) -> Task:
+def task_of(job: Job) -> Task:
+    """What the job asked for, and where its data are."""
     matrix = storage.path("matrices", job.dataset.matrix_sha256)
     return Task(job.model_type, job.params, job.seed, matrix, job.features, job.target)
 
@@ -128,39 +131,75 @@ def _settle(result: Result, finding: Finding, secret: int, seconds: float) -> st
         if job is None or assignment is None:
             return ""
         check = finding.check
-        _write_verdict(assignment, check, secret, seconds)
-        if check.verdict == "accepted":
-            _pay(job, assignment, finding)
-        elif check.verdict == "rejected":
-            suspended = _punish(job, assignment, check)
-        else:
-            fault = Fault(check.fault) if check.fault else Fault.SYSTEM
-            end_attempt(assignment, AssignmentState.INCONCLUSIVE, actor=ACTOR, reason=check.reason, fault=fault)
-            give_up_attempt(job, fault=fault, actor=ACTOR, reason=check.reason)
-        notifications.changed("jobs", "workers", "clients", "network")
+        verdict = Verdict.objects.create(assignment=assignment, **verdict_columns(check, secret, seconds))
+        if payouts.frozen():
+            HeldVerdict.objects.create(verdict=verdict, scalars=finding.scalars)
+            record("verdict.held", actor=ACTOR, job=job, assignment=assignment, worker=assignment.worker)
+            return "held"
+        suspended = _conclude(job, assignment, finding)
     if suspended:
         broker.expel(suspended)
     return check.verdict
 
 
-def _write_verdict(assignment: Assignment, check: Check, secret: int, seconds: float) -> None:
+def settle_held() -> int:
+    """Let each verdict that waited for a thaw take effect, one transaction each. Answers how many did."""
+    waiting = HeldVerdict.objects.filter(settled_at=None).values_list("pk", flat=True)
+    return sum(_settle_held(pk) for pk in waiting[:SWEEP])
+
+
+def _settle_held(pk: int) -> int:
+    suspended = []
+    with transaction.atomic():
+        held = HeldVerdict.objects.select_related("verdict__assignment__worker").get(pk=pk)
+        assignment = held.verdict.assignment
+        assignment.job = Job.objects.select_for_update(no_key=True).get(pk=assignment.job_id)
+        if payouts.frozen():
+            return 0
+        if not HeldVerdict.objects.filter(pk=pk, settled_at=None).update(settled_at=database_now()):
+            return 0
+        found = held.verdict
+        check = Check(found.outcome, found.method, found.reason, fault=found.fault)
+        suspended = _conclude(assignment.job, assignment, Finding(check, held.scalars))
+    if suspended:
+        broker.expel(suspended)
+    return 1
+
+
+def _conclude(job: Job, assignment: Assignment, finding: Finding) -> list[Worker]:
+    """What follows from a verdict. Answers the workers that it deactivates, which lose their way into Redis."""
+    check, suspended = finding.check, []
+    if check.verdict == "accepted":
+        _pay(job, assignment, finding)
+    elif check.verdict == "rejected":
+        suspended = _punish(job, assignment, check)
+    else:
+        fault = Fault(check.fault) if check.fault else Fault.SYSTEM
+        end_attempt(assignment, AssignmentState.INCONCLUSIVE, actor=ACTOR, reason=check.reason, fault=fault)
+        give_up_attempt(job, fault=fault, actor=ACTOR, reason=check.reason)
+    notifications.changed("jobs", "workers", "clients", "network")
+    return suspended
+
+
+def verdict_columns(check: Check, secret: int, seconds: float) -> dict[str, Any]:
+    """A check as a row keeps it, with the randomness that it used and what it took."""
+
     def number(value: float) -> float | None:
         return value if abs(value) < float("inf") else None  # neither NaN nor an infinity goes into JSON
 
-    Verdict.objects.create(
-        assignment=assignment,
-        outcome=check.verdict,
-        method=check.method,
-        reason=check.reason,
-        fault=check.fault,
-        measured=number(check.measured),
-        tolerance=number(check.tolerance),
-        bound=check.bound,
-        error_chance=check.error_chance,
-        detail={name: number(value) for name, value in check.detail.items()},
-        seed=f"{secret:032x}",
-        seconds=seconds,
-    )
+    return {
+        "outcome": check.verdict,
+        "method": check.method,
+        "reason": check.reason,
+        "fault": check.fault,
+        "measured": number(check.measured),
+        "tolerance": number(check.tolerance),
+        "bound": check.bound,
+        "error_chance": check.error_chance,
+        "detail": {name: number(value) for name, value in check.detail.items()},
+        "seed": f"{secret:032x}",
+        "seconds": seconds,
+    }
 
 
 def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import F, Sum
 
 from marketplace import dispatch, notifications
+from marketplace.actions import payouts
 from marketplace.actions.events import record
 from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, open_account, post, treasury
@@ -108,6 +109,8 @@ def release_due() -> int:
 def _release(pk: int, worker_id: UUID) -> bool:
     with transaction.atomic():
         worker = lock_worker(worker_id)
+        if payouts.frozen():
+            return False
         row = Unbonding.objects.get(pk=pk)
         # Work that came later rests on the stake that is left: a worker that is never idle gets its stake too.
         live = Assignment.objects.filter(worker=worker, state__in=[state.value for state in LIVE])

@@ -62,7 +62,7 @@ def reinstate_trusted(contributor: Contributor, score: float, *, actor: str, rea
 
     A worker that an operator suspended stays so. Answers those that get their way into Redis back.
     """
-    if not reputation.is_trusted(score, settings.POLICY):
+    if contributor.suspended_at or not reputation.is_trusted(score, settings.POLICY):
         return []
     last = Event.objects.filter(worker=OuterRef("pk"), kind="worker.suspended").order_by("-id").values("actor")[:1]
     inactive = Worker.objects.filter(contributor=contributor, is_active=False)

@@ -109,6 +109,8 @@ def _create(name: str, gpu_type: str, compute_capacity: float, user: Any, *, sta
     if not 0 < compute_capacity <= MAX_CAPACITY:
         raise Refused(f"compute_capacity must be more than 0 and at most {MAX_CAPACITY:,.0f} TFLOPS.")
     contributor = _contributor(name, user)
+    if contributor.suspended_at:
+        raise Refused(f"{contributor.name} is suspended; ask an operator.")
     if not reputation.is_trusted(contributor.reputation, settings.POLICY):
         raise Refused(
             f"The reputation of {contributor.name} is {contributor.reputation:g} and a worker needs "

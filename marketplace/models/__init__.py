@@ -5,6 +5,7 @@ from marketplace.models.challenge import Challenge
 from marketplace.models.client import Client, IdempotencyKey
 from marketplace.models.clock import DatabaseNow, database_now
 from marketplace.models.dataset import Dataset
+from marketplace.models.incident import HeldVerdict, Reverification
 from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdict
 from marketplace.models.ledger import Account, Transfer
 from marketplace.models.network import Event, Network
@@ -26,6 +27,7 @@ __all__ = [
     "EnrolmentKey",
     "Event",
     "Grant",
+    "HeldVerdict",
     "IdempotencyKey",
     "Invitation",
     "Job",
@@ -33,6 +35,7 @@ __all__ = [
     "ReputationChange",
     "ResourceClass",
     "Result",
+    "Reverification",
     "Transfer",
     "Unbonding",
     "Verdict",

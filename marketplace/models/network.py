@@ -20,6 +20,12 @@ class Network(models.Model):
     web_seen_at = models.DateTimeField(null=True, blank=True, help_text="The web process's last sign of life.")
     last_cycle_at = models.DateTimeField(null=True, blank=True)
 
+    # An incident
+    payouts_frozen_at = models.DateTimeField(null=True, blank=True, help_text="Since when verdicts wait to be paid.")
+    payouts_frozen_by = models.CharField(max_length=150, blank=True)
+    payouts_frozen_reason = models.TextField(blank=True)
+    draining = models.BooleanField(default=False, help_text="No machine is given anything new.")
+
     class Meta:
         verbose_name_plural = "network"
         constraints = [models.CheckConstraint(condition=Q(id=1), name="network_one_row")]

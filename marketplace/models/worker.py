@@ -22,6 +22,7 @@ class Contributor(models.Model):
     reputation = models.FloatField(default=100.0, help_text="0 to 100.")
     verified = models.PositiveIntegerField(default=0, help_text="Answers that were right.")
     rejected = models.PositiveIntegerField(default=0, help_text="Answers that were wrong.")
+    suspended_at = models.DateTimeField(null=True, blank=True, help_text="Since when it may have no active worker.")
     created_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
