@@ -38,11 +38,11 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     grants.pay_due()
     settlement.settle_held()
     reverification.send_waiting()
-    challenges.expire()
     network = Network.objects.get(pk=1)
-    challenges.draw(database_now(), network.last_cycle_at)
     active = network.coordination_active if assign is None else assign
     assigned = assign_pending() if active else 0
+    challenges.expire()  # after assigning: a job must not wait for it
+    challenges.draw(database_now(), network.last_cycle_at)
     broker.restore_users()
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
     Network.objects.filter(pk=1).update(last_cycle_at=database_now())
