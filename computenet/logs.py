@@ -24,8 +24,11 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     json = form == "json"
+    plain = structlog.dev.plain_traceback  # never with the values of variables, as the default one has: secrets
     renderer = (
-        structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain)
     )
     rendering = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
@@ -42,6 +45,6 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["console"], "level": level},
-        # It would say of each request that it began and that it ended: the server's access log says so already.
-        "loggers": {"django_structlog": {"level": "WARNING"}},
+        # It would say of each request that it began and how it ended: other loggers say so already.
+        "loggers": {"django_structlog": {"level": "ERROR"}},
     }

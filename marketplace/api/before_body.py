@@ -48,6 +48,7 @@ def _refusal(request: Any) -> HttpResponse | None:
     view = of_api(**match.func.initkwargs)
     view.setup(request, *match.args, **match.kwargs)
     view.headers = view.default_response_headers
+    view.format_kwarg = view.get_format_suffix(**match.kwargs)
     view.request = asked = view.initialize_request(request, *match.args, **match.kwargs)
     try:
         asked.accepted_renderer, asked.accepted_media_type = view.perform_content_negotiation(asked)
