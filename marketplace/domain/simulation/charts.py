@@ -52,11 +52,11 @@ def chart(rows: Sequence[Row], value: Callable[[Row], float], *, title: str, des
 
 
 def _nice(values: Sequence[float]) -> tuple[float, float]:
-    """An axis of five steps of 1, 2, 2.5 or 5 times a power of ten that holds all values and 0."""
+    """An axis of five steps of 1 to 5 times a power of ten that holds all values and 0."""
     low, high = min(0.0, *values), max(0.0, *values)
     span, step = max(high - low, 1e-9), 1e-9
     while True:
-        for factor in (1.0, 2.0, 2.5, 5.0):
+        for factor in (1.0, 2.0, 3.0, 4.0, 5.0):
             size = step * factor
             start = size * (low // size)
             if start + 5 * size >= high and 5 * size >= span:
