@@ -91,7 +91,7 @@ class Stack:
             "coordinator",
             [*python, "celery", "-A", "computenet", "worker", "-P", "threads", "-c", "4", "-l", "info"]
             + ["-Q", "coordination,verification", "-n", "coordinator@%h", "--without-gossip", "--without-mingle"],
-            ready_when=r" ready\.$",
+            ready_when=r" ready\.( \[|$)",
         )
         schedule = str(self.home.path / "beat-schedule")
         self._start("beat", [*python, "celery", "-A", "computenet", "beat", "-s", schedule, "--pidfile="])
