@@ -38,9 +38,7 @@ class Slash:
         return self.from_stake + self.from_unbonding
 
 
-def split_slash(
-    *, stake: int, unbonding: int, lent: int, reward: int, share: float, to_client_share: float
-) -> Slash:
+def split_slash(*, stake: int, unbonding: int, lent: int, reward: int, share: float, to_client_share: float) -> Slash:
     """A slash is counted on all that the worker put at risk, and reaches what is on its way out last.
 
     `lent` is what of it is still owed to the treasury. The client shares in what the worker loses of its own: out of a
