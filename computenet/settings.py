@@ -239,6 +239,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "A self-hosted compute network: machine-learning jobs on your own data, paid when right.",
     "VERSION": VERSION,
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "marketplace.api.schema.refusals",
+    ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
