@@ -17,7 +17,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 from rest_framework.throttling import BaseThrottle
 
-from marketplace.api import errors
 from marketplace.api.negotiation import wants_page
 
 logger = logging.getLogger(__name__)
@@ -95,4 +94,4 @@ def too_often(request: HttpRequest, wait: int) -> HttpResponse:
     sentence, headers = TOO_OFTEN.format(wait), {"Retry-After": str(wait)}
     if wants_page(request):
         return HttpResponse(sentence, status=429, headers=headers, content_type="text/plain; charset=utf-8")
-    return JsonResponse(errors.body(429, sentence), status=429, headers=headers)
+    return JsonResponse({"success": False, "error": sentence}, status=429, headers=headers)
