@@ -35,7 +35,9 @@ def make_worker(
     return Worker.objects.select_related("contributor__wallet", "stake").get(pk=made.worker.pk)
 
 
-def enrol(key: str, gpu_type: str = "RTX 4090", slots: int = 1, machine: Worker | None = None) -> dict[str, Any]:
+def enrol(
+    key: str, gpu_type: str = "RTX 4090", slots: int = 1, machine: Worker | None = None, **more: Any
+) -> dict[str, Any]:
     device = {"gpu_type": gpu_type, "name": gpu_type, "memory_bytes": 24 * 2**30, "backend": "numpy", "simulated": True}
     catalog = {name: model.version for name, model in MODELS.items()}
     return workers.enrol(
@@ -47,6 +49,7 @@ def enrol(key: str, gpu_type: str = "RTX 4090", slots: int = 1, machine: Worker 
             "device": device,
             "slots": slots,
             "hostname": "test",
+            **more,
         },
     )
 

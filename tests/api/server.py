@@ -11,7 +11,7 @@ import requests
 
 from computenet.sandbox.embedded_redis import free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 60.0
 
 
 class Server:

@@ -22,7 +22,7 @@ names = pytest.mark.parametrize("pool", POOLS, ids=["threads", "solo", "prefork"
 def network(modules_committed_db: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     network = Network(tmp_path_factory.mktemp("network"))
     try:
-        make_client()
+        make_client(balance=100_000)
         yield network
     finally:
         network.close()

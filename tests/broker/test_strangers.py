@@ -28,7 +28,7 @@ def network(modules_committed_db: str, tmp_path_factory: pytest.TempPathFactory,
     closed = {"COMPUTENET_SANDBOX": "0", "ALLOWED_HOSTS": "127.0.0.1", "PUBLIC_BROKER_URL": redis_url}
     network = Network(tmp_path_factory.mktemp("network"), **closed)
     try:
-        make_client()
+        make_client(balance=100_000)
         for machine in [network.start("mallory"), network.start("bob")]:
             machine.ready()
         yield network
