@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
 
 from marketplace import dispatch, notifications
 from marketplace.actions.events import record
@@ -19,7 +19,8 @@ from marketplace.actions.expiry import OPEN
 from marketplace.actions.locks import keep_assigning_out
 from marketplace.domain import measuring
 from marketplace.domain.errors import Conflict, NotFound
-from marketplace.models import Assignment, Challenge, Worker, database_now
+from marketplace.domain.lifecycle import JobState
+from marketplace.models import Assignment, Challenge, Job, Worker, database_now
 from workers.catalog.matrix_rate import OPENED, SEED_BYTES, fault, leaf_count
 from workers.protocol import ChallengeColumns, ChallengeOutcome, ChallengeStart
 
@@ -90,18 +91,34 @@ def _in_hand(machine: object):
     return Assignment.objects.filter(Q(worker=machine) | Q(worker__host=machine), state__in=OPEN)
 
 
-def offered_to(machine: Worker, now: datetime) -> str | None:
-    """The challenge that a heartbeat's reply to this idle machine names."""
-    if not switched_on() or machine.draining or not machine.is_active:
+def offered_to(machine: Worker, now: datetime, *, busy: bool) -> str | None:
+    """The challenge that a heartbeat's reply to this machine names, where it may begin.
+
+    `offered_at` is since when it may: a machine that got work instead is not blamed for that.
+    """
+    if not switched_on():
         return None
     waiting = Challenge.objects.filter(worker=machine, state=State.WAITING, ended_at=None)
-    found = waiting.exclude(Exists(_in_hand(OuterRef("worker")))).values_list("pk", "offered_at").first()
+    ready = ExpressionWrapper(_may_begin(now), output_field=BooleanField())
+    found = waiting.annotate(ready=ready).values_list("pk", "offered_at", "ready").first()
     if found is None:
         return None
-    challenge, offered_at = found
+    challenge, offered_at, may_begin = found
+    if busy or not may_begin or machine.draining or not machine.is_active:
+        if offered_at is not None:
+            waiting.update(offered_at=None)
+        return None
     if offered_at is None:
         waiting.update(offered_at=now)
     return str(challenge)
+
+
+def _may_begin(now: datetime) -> Q:
+    """Challenges, some seconds old, of machines without a job; while a job waits anywhere, only those older still."""
+    settled = Q(created_at__lte=now - timedelta(seconds=measuring.SETTLE_SECONDS))
+    late = Q(created_at__lt=now - timedelta(seconds=measuring.PATIENCE_SECONDS))
+    nothing_waits = ~Q(Exists(Job.objects.filter(state=JobState.PENDING.value)))
+    return ~Q(Exists(_in_hand(OuterRef("worker")))) & (late | settled & nothing_waits)
 
 
 def being_measured(now: datetime) -> set[UUID]:
@@ -125,17 +142,16 @@ def start(*, machine: Worker, challenge_id: UUID) -> ChallengeStart:
 
     Raises:
         NotFound: it is not this machine's.
-        Conflict: a job is in hand, or the challenge was started before or has lapsed.
+        Conflict: there is a job to do first, or the challenge was started before or has lapsed.
     """
     challenge = _find(machine, challenge_id)
     seed = secrets.token_hex(SEED_BYTES)
     with transaction.atomic():
         keep_assigning_out()
-        if _in_hand(machine).exists():
-            raise Conflict("The machine has a job in hand; the challenge waits until it is idle.")
-        live = Challenge.objects.filter(pk=challenge.pk, state=State.WAITING, ended_at=None)
-        if not live.update(state=State.STARTED, seed=seed, started_at=database_now()):
-            raise Conflict("The challenge was started already, or has lapsed.")
+        now = database_now()
+        live = Challenge.objects.filter(_may_begin(now), pk=challenge.pk, state=State.WAITING, ended_at=None)
+        if not live.update(state=State.STARTED, seed=seed, started_at=now):
+            raise Conflict("There is a job to do first, or the challenge was started already, or has lapsed.")
         dispatch.wake_coordinator()  # it may have come by while we held its lock
     return {"n": challenge.n, "rounds": challenge.rounds, "seed": seed, "seconds": measuring.LIMIT_SECONDS}
 

@@ -48,7 +48,8 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     }
     if not machine.queue:
         reply["take"] = _waiting_for(machine, now)
-    if not request["assignments"] and not reply.get("take") and (challenge := challenges.offered_to(machine, now)):
+    busy = bool(request["assignments"] or reply.get("take"))
+    if challenge := challenges.offered_to(machine, now, busy=busy):
         reply["challenge"] = challenge
     return reply
 

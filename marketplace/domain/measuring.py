@@ -7,9 +7,10 @@ from workers.catalog.matrix_rate import LARGEST, MOST_ROUNDS, STEP
 LIMIT_SECONDS = 30.0  # from the seed to the root; a GPU at the default share of its claim takes twenty
 OPEN_SECONDS = 30.0  # from the root to the columns
 OFFER_SECONDS = 60.0  # from the offer to the start
+SETTLE_SECONDS = 10.0  # a machine that has just come first gets the jobs that wait for it
 PATIENCE_SECONDS = 30.0  # a machine that has been busy for so long gets no further job until it is measured
 DOUBTED_SOONER = 24  # times as often is a doubted worker measured, so that an unlucky one is soon cleared
-CPU_SIZE = (1024, 16)  # 0.034 TFLOP: half a second for two ordinary cores
+CPU_SIZE = (512, 64)  # 0.017 TFLOP: a quarter of a second for two ordinary cores
 GPU_SIZES = ((0.5, 512), (2.0, 1024), (8.0, 2048))  # claims below so many TFLOPS, and their n
 
 

@@ -23,6 +23,7 @@ ROOT = "ab" * 32
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "CPU_SIZE", (64, 16))
+    monkeypatch.setattr(measuring, "SETTLE_SECONDS", 0.0)
 
 
 def open_challenge(worker: Worker) -> Challenge:
@@ -160,8 +161,10 @@ def test_no_job_comes_while_a_machine_is_measured_nor_a_measurement_while_it_has
     finish(worker, challenge, run)
     assignment = make.assign(job)
     challenges.issue(worker)
+    Challenge.objects.filter(ended_at=None).update(offered_at=database_now())
     assert "challenge" not in make.beat(worker)
-    with pytest.raises(Conflict, match="job in hand"):
+    assert open_challenge(worker).offered_at is None, "it is not to blame for working instead"
+    with pytest.raises(Conflict, match="a job to do first"):
         begin(worker)
     make.start(assignment)
     make.submit_answer(assignment, make.right_answer(job))
@@ -187,6 +190,26 @@ def test_a_machine_that_is_never_idle_gets_no_further_job_until_it_is_measured()
     assert coordination.assign_pending() == 0
     assert "challenge" in make.beat(worker)
     measure(worker)
+    assert coordination.assign_pending() == 1
+
+
+@pytest.mark.django_db
+def test_a_machine_that_has_just_come_is_left_to_its_first_jobs(monkeypatch):
+    monkeypatch.setattr(measuring, "SETTLE_SECONDS", 10.0)
+    worker = make.make_worker()
+    assert "challenge" not in make.beat(worker)
+    pass_time(open_challenge(worker), 11)
+    assert "challenge" in make.beat(worker)
+
+
+@pytest.mark.django_db
+def test_jobs_that_wait_go_first():
+    make.make_client()
+    worker = make.make_worker()
+    make.make_job()
+    assert "challenge" not in make.beat(worker)
+    with pytest.raises(Conflict, match="a job to do first"):
+        begin(worker)
     assert coordination.assign_pending() == 1
 
 

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "CPU_SIZE", (64, 16))
+    monkeypatch.setattr(measuring, "SETTLE_SECONDS", 0.0)
 
 
 @pytest.fixture

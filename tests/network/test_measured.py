@@ -11,7 +11,7 @@ from tests.sandbox.running import wait_until
 pytestmark = pytest.mark.processes
 
 
-def test_a_celery_worker_is_measured_once_it_is_enrolled_and_its_false_claim_is_marked(tmp_path: Path) -> None:
+def test_a_celery_worker_is_measured_soon_after_it_enrolled_and_its_false_claim_is_marked(tmp_path: Path) -> None:
     with network(tmp_path / "home") as sandbox, celery_worker(sandbox, "rtx", tmp_path / "rtx"):
         began = time.monotonic()
 
