@@ -42,6 +42,10 @@ STATES = {
     "silent": State("silent", "…", "wait"),
     "draining": State("draining", "→", "wait"),
     "inactive": State("inactive", "–", "off"),
+    # of a contest
+    "open": State("open", "…", "wait"),
+    "upheld": State("upheld", "–", "off"),
+    "overturned": State("overturned", "✓", "good"),
     # of coordination
     "on": State("on", "✓", "good"),
     "off": State("off", "–", "off"),
@@ -115,6 +119,15 @@ def duration(seconds: float | None) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
+
+
+@register.filter
+def beside(check_seconds: float, fit_seconds: float) -> str:
+    """What checking took beside computing: "2.5 ms, 4.2 % of the 60 ms of computing"."""
+    if not fit_seconds:
+        return duration(check_seconds)
+    share = 100 * check_seconds / fit_seconds
+    return f"{duration(check_seconds)}, {share:,.3g} % of the {duration(fit_seconds)} of computing"
 
 
 @register.filter

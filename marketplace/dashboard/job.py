@@ -33,7 +33,7 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
     found = viewer.jobs().select_related("client", "worker", "dataset", "resource_class").filter(pk=job_id).first()
     if found is None:
         raise Http404("There is no such job among those that you may see.")
-    assignments = list(found.assignments.select_related("worker", "result", "verdict").order_by("fence"))
+    assignments = list(found.assignments.select_related("worker", "result", "verdict__contest").order_by("fence"))
     names = feature_names(found)
     ledger = Transfer.objects.filter(job=found).select_related("source", "destination").order_by("id")
     return {

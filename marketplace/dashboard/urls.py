@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from marketplace.dashboard import incident, views, writes
+from marketplace.dashboard import incident, standing, views, writes
 
 urlpatterns = [
     path("", include("marketplace.dashboard.account_urls")),
@@ -12,6 +12,9 @@ urlpatterns = [
     path("dashboard/clients/", writes.register_client, name="register-client"),
     path("dashboard/workers/", writes.register_worker, name="register-worker"),
     path("dashboard/workers/<str:name>/", views.worker, name="worker"),
+    path("dashboard/workers/<str:name>/stake/", standing.top_up, name="stake"),
+    path("dashboard/workers/<str:name>/unstake/", standing.unstake, name="unstake"),
+    path("dashboard/workers/<str:name>/contest/", standing.contest, name="contest"),
     path("dashboard/jobs/", writes.submit_job, name="submit-job"),
     path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
     path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),

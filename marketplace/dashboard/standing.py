@@ -1,0 +1,69 @@
+"""What a worker's page does with its stake and its rejections."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from marketplace.actions import contests, stakes
+from marketplace.actions.contests import MAX_NOTE
+from marketplace.dashboard.access import Viewer, acting_user
+from marketplace.dashboard.writes import posted
+from marketplace.domain.access import Scope
+from marketplace.domain.errors import NotFound, Refused
+from marketplace.filters import tokens
+
+
+class AmountForm(forms.Form):
+    amount = forms.DecimalField()
+
+
+class ContestForm(forms.Form):
+    assignment = forms.UUIDField()
+    note = forms.CharField(max_length=MAX_NOTE)
+
+
+def _do(request: HttpRequest, name: str, form: forms.Form, act: Callable[[dict[str, Any]], str]) -> HttpResponse:
+    """Act on what was typed, say what came of it, and show the worker's page again."""
+    try:
+        if not form.is_valid():
+            raise Refused(next(f"{field}: {errors[0]}" for field, errors in form.errors.items()))
+        messages.success(request, act(form.cleaned_data))
+    except NotFound:
+        messages.error(request, "There is no such thing of yours.")
+        return redirect("home")
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("worker", name=name)
+
+
+@posted(Scope.CONTRIBUTE)
+def top_up(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    def act(given: dict[str, Any]) -> str:
+        worker = stakes.top_up(name=name, amount=given["amount"], user=acting_user(request))
+        return f"{name} has {tokens(worker.stake.balance)} tokens at stake now."
+
+    return _do(request, name, AmountForm(request.POST), act)
+
+
+@posted(Scope.CONTRIBUTE)
+def unstake(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    def act(given: dict[str, Any]) -> str:
+        row = stakes.unstake(name=name, amount=given["amount"], user=acting_user(request))
+        return f"{tokens(row.amount)} tokens are on their way out until {row.release_at:%Y-%m-%d %H:%M} UTC."
+
+    return _do(request, name, AmountForm(request.POST), act)
+
+
+@posted(Scope.CONTRIBUTE)
+def contest(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    def act(given: dict[str, Any]) -> str:
+        contests.contest(
+            worker_name=name, assignment_id=given["assignment"], note=given["note"], user=acting_user(request)
+        )
+        return "The rejection is contested; an operator decides."
+
+    return _do(request, name, ContestForm(request.POST), act)
