@@ -182,21 +182,21 @@ def _job(X: Float, params: Params, seed: int) -> Job:
 def _pilots(job: Job, backend: Backend, progress: Progress) -> tuple[NDArray[np.uint32], list[Trajectory]]:
     centred = job.points - job.shift
     nearest = Nearest(backend, job.points, job.shift)
-    starts, found = np.empty((job.starts, job.k), dtype=np.uint32), []
+    randomness = [kmeans_start.generator(job.seed, 1, run) for run in range(job.starts)]
+    chosen, _ = kmeans_start.plus_plus(centred, job.sample.weights, job.k, randomness)
+    found = []
     for run in range(job.starts):
 
         def note(step: int, run: int = run) -> None:
             progress(0.3 * run / job.starts, f"start {run + 1} of {job.starts}, step {step + 1}")
 
-        chosen, _ = kmeans_start.plus_plus(centred, job.sample.weights, job.k, kmeans_start.generator(job.seed, 1, run))
-        starts[run] = job.sample.rows[chosen]
         found.append(
             lloyd(
-                job.points, nearest, job.sampled_means(), job.points[chosen], seed=job.seed, run=run,
+                job.points, nearest, job.sampled_means(), job.points[chosen[run]], seed=job.seed, run=run,
                 steps_max=job.steps_max, shift_squared_max=job.stop, progress=note,
             )
         )  # fmt: skip
-    return starts, found
+    return job.sample.rows[chosen].astype(np.uint32), found
 
 
 def _verify(job: Job, answer: Answer, rng: np.random.Generator) -> float:

@@ -105,11 +105,13 @@ def check_pilots(job: Job, answer: Answer, rng: np.random.Generator) -> Float:
     centred = job.points - job.shift
     squares = float(job.sample.weights @ (centred**2).sum(axis=1))
     inertias, finals = [], []
+    randomness = [generator(job.seed, 1, run) for run in range(job.starts)]
+    chosen, margins = plus_plus(centred, job.sample.weights, job.k, randomness)
     for run in range(job.starts):
-        chosen, margin = plus_plus(centred, job.sample.weights, job.k, generator(job.seed, 1, run))
-        if not np.array_equal(job.sample.rows[chosen], answer["start_rows"][run]):
-            raise Wrong("A start is not the one that the job's seed gives.", proof=margin > NARROW)
-        after, between = _replay(job, run, int(counts[run]), steps, job.points[chosen], rng)
+        if not np.array_equal(job.sample.rows[chosen[run]], answer["start_rows"][run]):
+            proof = bool(margins[run] > NARROW)
+            raise Wrong("A start is not the one that the job's seed gives.", proof=proof)
+        after, between = _replay(job, run, int(counts[run]), steps, job.points[chosen[run]], rng)
         finals.append(after)
         inertias.append(squares - between)
     if not inertias[best] <= min(inertias) + BEST_SLACK * max(min(inertias), 1e-12 * squares):

@@ -5,6 +5,7 @@ few units in the last place, so every decision is made with a margin, and the le
 that differ although it was wide cannot both be honest.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,37 +67,50 @@ def draw_sample(X: Float, k: int, seed: int) -> Sample:
     return Sample(drawn, float(cumulative[-1]) / shares[drawn] / size, shift, total, spread)
 
 
-def plus_plus(points: Float, weights: Float, k: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], float]:
+def plus_plus(
+    points: Float, weights: Float, k: int, randomness: Sequence[np.random.Generator]
+) -> tuple[NDArray[np.int64], Float]:
     """Weighted greedy k-means++ (Arthur and Vassilvitskii 2007, the best of 2 + ln k draws at every step).
 
-    `points` (m × d) should be centred. Gives the rows chosen (k,) and the least margin of any decision.
+    One start for each generator of `randomness`, all of them step by step together, so that the points are read once
+    a step. `points` (m × d) should be centred. Gives the rows chosen (starts × k) and the least margin of any
+    decision of each start (starts,).
     """
-    m = len(points)
+    m, starts = len(points), len(randomness)
     norms = np.einsum("ij,ij->i", points, points)
-    draws = rng.random((k, 2 + int(np.log(k))))
-    chosen = np.empty(k, dtype=np.int64)
+    draws = np.stack([rng.random((k, 2 + int(np.log(k)))) for rng in randomness])
+    chosen = np.empty((starts, k), dtype=np.int64)
     mass = np.cumsum(weights)
-    chosen[0] = min(int(np.searchsorted(mass, draws[0, 0] * mass[-1], side="right")), m - 1)
-    nearest = _squared(points, norms, chosen[:1])[0]
-    margin = 1.0
+    chosen[:, 0] = np.minimum(np.searchsorted(mass, draws[:, 0, 0] * mass[-1], side="right"), m - 1)
+    nearest = _squared(points, norms, chosen[:, 0])
+    margins = np.ones(starts)
     for step in range(1, k):
-        cumulative = np.cumsum(nearest * weights)
-        total = float(cumulative[-1])
-        if not total > 0.0:  # fewer distinct points than clusters: any row will do
-            chosen[step] = min(int(draws[step, 0] * m), m - 1)
-            continue
-        marks = draws[step] * total
-        candidates = np.minimum(np.searchsorted(cumulative, marks, side="right"), m - 1)
-        before = np.where(candidates > 0, cumulative[candidates - 1], -total)
-        gaps = np.minimum(np.abs(cumulative[candidates] - marks), np.abs(marks - before))
-        distances = np.minimum(nearest, _squared(points, norms, candidates))
-        potentials = distances @ weights
-        limit = float(potentials.min()) * (1 + TIE)
-        first = int(np.argmax(potentials <= limit))
-        margin = min(margin, float(gaps.min()) / total, float(np.abs(potentials - limit).min()) / total)
-        chosen[step] = candidates[first]
-        nearest = distances[first]
-    return chosen, margin
+        cumulative = np.cumsum(nearest * weights, axis=1)
+        candidates = [_candidates(cumulative[run], draws[run, step], m) for run in range(starts)]
+        distances = _squared(points, norms, np.concatenate([rows for rows, _ in candidates])).reshape(starts, -1, m)
+        for run, (rows, gap) in enumerate(candidates):
+            total = float(cumulative[run, -1])
+            if not total > 0.0:  # fewer distinct points than clusters: any row will do
+                chosen[run, step] = min(int(draws[run, step, 0] * m), m - 1)
+                continue
+            np.minimum(nearest[run], distances[run], out=distances[run])
+            potentials = distances[run] @ weights
+            limit = float(potentials.min()) * (1 + TIE)
+            first = int(np.argmax(potentials <= limit))
+            margins[run] = min(margins[run], gap, float(np.abs(potentials - limit).min()) / total)
+            chosen[run, step] = rows[first]
+            nearest[run] = distances[run, first]
+    return chosen, margins
+
+
+def _candidates(cumulative: Float, draws: Float, m: int) -> tuple[NDArray[np.int64], float]:
+    """Rows drawn in proportion to what `cumulative` sums up, and how near a draw came to a neighbouring row."""
+    total = float(cumulative[-1])
+    marks = draws * total
+    rows = np.minimum(np.searchsorted(cumulative, marks, side="right"), m - 1)
+    before = np.where(rows > 0, cumulative[rows - 1], -total)
+    gaps = np.minimum(np.abs(cumulative[rows] - marks), np.abs(marks - before))
+    return rows, float(gaps.min()) / total if total > 0.0 else 1.0
 
 
 def _squared(points: Float, norms: Float, rows: NDArray[np.int64]) -> Float:
