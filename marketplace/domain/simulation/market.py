@@ -3,6 +3,7 @@
 The order of steps is that of `marketplace.actions`: hold, match, submit, verdict, then capture or slash.
 """
 
+import bisect
 import heapq
 import math
 import random
@@ -34,7 +35,7 @@ class Market:
         self.jobs: list[SimulatedJob] = []
         self.totals = Totals()
         self.now = self.ended_at = 0.0
-        self._pending: dict[str, SimulatedJob] = {}
+        self._pending: dict[bool, list[SimulatedJob]] = {False: [], True: []}  # by virtual start; True: a ring's
         self._virtual_time = self._worker_virtual_time = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = 0
@@ -46,7 +47,10 @@ class Market:
             self.now, _, act = heapq.heappop(self._events)
             act()
             self._assign()
-        for job in list(self._pending.values()):  # nobody is left who may take it, so its client calls it off
+        for job in [
+            *self._pending[False],
+            *self._pending[True],
+        ]:  # nobody is left who may take it, so its client calls it off
             self._change(job, JobState.CANCELLED)
             self._close(job, escrow.on_cancelled(job.reward, computing=False, cancel_share=self.policy.cancel_share))
 
@@ -86,20 +90,20 @@ class Market:
         job = SimulatedJob(id_, model, client, account, reward, Waiting(id_, demand, reward, seconds, start))
         self.jobs.append(job)
         self.books.move(client.wallet, account, reward, Code.HOLD)
-        self._pending[id_] = job
+        self._wait(job)
 
     # Work
 
+    def _wait(self, job: SimulatedJob) -> None:
+        bisect.insort(self._pending[job.client.ring], job, key=lambda other: other.waiting.virtual_start)
+
     def _assign(self) -> None:
-        free = [n for n in self.population.names if n.active and not n.computing] if self._pending else []
+        jobs = {job.id: job for of_class in self._pending.values() for job in of_class[: self.policy.batch]}
+        free = [n for n in self.population.names if n.active and not n.computing] if jobs else []
         if not free:
             return
-        waiting: list[Waiting] = []
-        for ring in (False, True):
-            of_class = [job.waiting for job in self._pending.values() if job.client.ring is ring]
-            waiting += matching.service_order(of_class)[: self.policy.batch]
         picks, self._worker_virtual_time = matching.match(
-            matching.service_order(waiting),
+            matching.service_order(job.waiting for job in jobs.values()),
             [self._candidate(name) for name in free],
             self.rng,
             virtual_time=self._worker_virtual_time,
@@ -107,7 +111,8 @@ class Market:
         )
         by_id = {name.id: name for name in free}
         for pick in picks:
-            job, name = self._pending.pop(pick.job), by_id[pick.worker]
+            job, name = jobs[pick.job], by_id[pick.worker]
+            self._pending[job.client.ring].remove(job)
             self._virtual_time = max(self._virtual_time, job.waiting.virtual_start)
             name.virtual_finish = pick.worker_virtual_finish
             self._start(job, name)
@@ -228,7 +233,7 @@ class Market:
             self._close(job, escrow.on_failed(job.reward))
             return
         job.waiting = replace(job.waiting, barred=job.waiting.barred | {name.id})
-        self._pending[job.id] = job
+        self._wait(job)
 
     def _change(self, job: SimulatedJob, after: JobState) -> None:
         require_transition(job.state.value, after)
@@ -239,7 +244,6 @@ class Market:
         if name is not None:
             self.books.move(job.escrow, name.wallet, split.captured, Code.CAPTURE)
         self.books.move(job.escrow, job.client.wallet, split.voided, Code.VOID)
-        self._pending.pop(job.id, None)
         self._expected -= 1
         self.ended_at = self.now if job.state is not JobState.CANCELLED else self.ended_at
         self.totals.verified += job.state is JobState.VERIFIED

@@ -37,7 +37,7 @@ class Client:
     virtual_finish: float = 0.0
 
 
-@dataclass
+@dataclass(eq=False)
 class SimulatedJob:
     id: str
     model: str
