@@ -45,13 +45,18 @@ CALLS: dict[str, dict[str, Any]] = {
     "/worker/challenge/00000000-0000-4000-8000-000000000000/start": {},
     "/worker/challenge/00000000-0000-4000-8000-000000000000/commit": {"root": "0" * 64},
     "/worker/challenge/00000000-0000-4000-8000-000000000000/open": {"columns": [OPENED]},
+    "/worker/invite": {"worker_id": "new", "gpu_type": "A100", "compute_capacity": 1, "lend": 100, "user": None},
+    "/worker/machine/stake": {"amount": 1},
+    "/worker/machine/unstake": {"amount": 1},
+    "/worker/machine/contest": {"assignment": BEAT["assignment"], "note": "It was right."},
     "/network/coordination/start": {},
     "/assignment/00000000-0000-4000-8000-000000000000/start": {},
     "/assignment/00000000-0000-4000-8000-000000000000/failure": {"fence": 1, "fault": "job", "error": "It broke."},
 }
 
 
-ADDRESSES = ["/worker/{}/status", "/client/{}/balance", "/job/{}/status", "/job/{}/result", "/datasets/{}",
+ADDRESSES = ["/worker/{}/status", "/worker/{}/reputation", "/worker/{}/verdicts", "/job/{}/receipt",
+             "/assignment/{}/answer", "/client/{}/balance", "/job/{}/status", "/job/{}/result", "/datasets/{}",
              "/dataset/{}", "/jobs?status={}", "/jobs?client={}", "/jobs?limit={}", "/jobs?offset={}",
              "/jobs/pending?limit={}", "/workers?offset={}", "/{}"]  # fmt: skip
 
