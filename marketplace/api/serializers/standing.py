@@ -132,7 +132,7 @@ class Entry(serializers.Serializer):
 
     code = serializers.CharField()
     amount = Tokens()
-    source = serializers.CharField(source="source.kind")
+    source: Any = serializers.CharField(source="source.kind")
     destination = serializers.CharField(source="destination.kind")
     at = UnixTime(source="created_at")
 
