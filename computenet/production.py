@@ -29,6 +29,6 @@ def problem(given: Mapping[str, str]) -> str:
     for name, wanted in (("DATABASE_URL", False), ("REDIS_URL", True)):
         url = urlsplit(given.get(name, ""))
         password = url.password or ""
-        if (wanted and url.scheme.startswith("redis") and not password) or (password and _is_default(password)):
+        if (wanted and url.scheme != "unix" and not password) or (password and _is_default(password)):
             return f"Set a long random password in {name}; it has {'a well-known one' if password else 'none'}."
     return ""

@@ -277,4 +277,6 @@ if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 LOGGING = logs.configuration(env.str("LOG_LEVEL", default="INFO"), env.str("LOG_FORMAT", default="line"))
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # `marketplace.api.requests` makes it, or has looked at it
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # it would believe any X-Forwarded-For
 DJANGO_STRUCTLOG_CELERY_ENABLED = False  # it would put a request's context into contributors' messages
