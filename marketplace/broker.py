@@ -93,6 +93,9 @@ def restore_users() -> bool:
         if connection().exists(CHECKED) and connection().execute_command("ACL", "GETUSER", MARKER) is not None:
             return False
         _compare()
+    except redis.ResponseError as refusal:  # it makes no users, which enrolment says louder
+        logger.debug("Redis makes no users: %s", refusal)
+        return False
     except redis.RedisError as error:
         logger.warning("Redis would not make the workers' users, a later cycle will: %s", error)
         return False

@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -24,6 +24,8 @@ from marketplace.models import Account, Assignment, HeldVerdict, Job, Result, Ve
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
 from workers.catalog.base import Check
+from workers.catalog.base import Fault as Blame
+from workers.catalog.base import Verdict as Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +161,8 @@ def _settle_held(pk: int) -> int:
         if not HeldVerdict.objects.filter(pk=pk, settled_at=None).update(settled_at=database_now()):
             return 0
         found = held.verdict
-        check = Check(found.outcome, found.method, found.reason, fault=found.fault)
+        outcome, fault = cast(Outcome, found.outcome), cast(Blame, found.fault)
+        check = Check(outcome, found.method, found.reason, fault=fault)
         suspended = _conclude(assignment.job, assignment, Finding(check, held.scalars))
     if suspended:
         broker.expel(suspended)

@@ -80,8 +80,8 @@ class Command(BaseCommand):
         rows = [
             row.pk for row in reverification.ask(contributor=contributor, count=options["last"], actor=options["actor"])
         ]
-        for row in rows:
-            reverification.check(row=row)
+        for pk in rows:
+            reverification.check(row=pk)
         report = reverification.report(rows)
         self.stdout.write(report.sentence())
         for row in report.differing:
