@@ -16,9 +16,9 @@ Row = TypeVar("Row", bound=Model)
 def needed_scopes(view: Any, method: str) -> Collection[Scope]:
     """The scopes of which a call by `method` needs one: `read_scope` to look, `scope` to do.
 
-    A view that says nothing is the operator's to write to.
+    A view that says nothing is the operator's.
     """
-    needed = view.read_scope if method in SAFE_METHODS else view.scope
+    needed = getattr(view, "read_scope" if method in SAFE_METHODS else "scope", Scope.OPERATE)
     return needed if isinstance(needed, frozenset) else {needed}
 
 

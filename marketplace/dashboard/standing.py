@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from marketplace.actions import contests, stakes
@@ -32,9 +32,8 @@ def _do(request: HttpRequest, name: str, form: forms.Form, act: Callable[[dict[s
         if not form.is_valid():
             raise Refused(next(f"{field}: {errors[0]}" for field, errors in form.errors.items()))
         messages.success(request, act(form.cleaned_data))
-    except NotFound:
-        messages.error(request, "There is no such thing of yours.")
-        return redirect("home")
+    except NotFound as refusal:
+        raise Http404(str(refusal)) from None
     except Refused as refusal:
         messages.error(request, str(refusal))
     return redirect("worker", name=name)
