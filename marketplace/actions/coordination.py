@@ -1,7 +1,7 @@
 """The coordination cycle: expire, assign, and send again what was lost. Safe to run twice at once."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from marketplace.actions import challenges, expiry, grants, reverification, sett
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
 from marketplace.domain import reputation
-from marketplace.domain.lifecycle import AssignmentState, JobState
+from marketplace.domain.lifecycle import LIVE, AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
 from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
 
@@ -112,12 +112,15 @@ def candidates(now: datetime) -> list[Candidate]:
     policy = settings.POLICY
     workers = list(Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake"))
     workers = [w for w in workers if w.machine.enrolled_at and not w.machine.draining]
-    open_ = Assignment.objects.filter(state__in=expiry.OPEN).values_list("worker", "worker__host", "job__reward")
-    exposed: dict[Any, int] = defaultdict(int)
-    taken: dict[Any, int] = defaultdict(int)
-    for worker, host, reward in open_:
+    live = Assignment.objects.filter(state__in=[state.value for state in LIVE])
+    exposed: Counter[Any] = Counter()  # an answer that is being checked is still at risk
+    taken: Counter[Any] = Counter()
+    busy = set()
+    for worker, host, reward, state in live.values_list("worker", "worker__host", "job__reward", "state"):
         exposed[worker] += reward
-        taken[host or worker] += 1
+        if state in expiry.OPEN:
+            busy.add(worker)
+            taken[host or worker] += 1
     measuring = challenges.being_measured(now)
     return [
         Candidate(
@@ -131,9 +134,9 @@ def candidates(now: datetime) -> list[Candidate]:
             rank=reputation.lower_bound(
                 verified=w.contributor.verified, rejected=w.contributor.rejected, reputation=w.contributor.reputation
             ),
-            exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed.get(w.pk, 0),
-            free_slots=w.machine.slots - taken.get(w.machine.pk, 0),
-            busy=w.pk in exposed or w.machine.pk in measuring,
+            exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed[w.pk],
+            free_slots=w.machine.slots - taken[w.machine.pk],
+            busy=w.pk in busy or w.machine.pk in measuring,
             online=w.is_online(now, policy.silent_after_seconds),
             standby=w.standby,
             virtual_finish=w.virtual_finish,

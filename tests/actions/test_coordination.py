@@ -73,6 +73,20 @@ def test_a_reward_above_what_the_stake_covers_waits():
 
 
 @pytest.mark.django_db
+def test_an_answer_that_is_being_checked_still_counts_against_the_stake():
+    make.make_client(balance=10_000)
+    make.make_worker(stake=100)
+    first = make.make_job(reward=600)
+    assignment = make.assign(first)
+    make.start(assignment)
+    make.submit_answer(assignment, make.right_answer(first))
+    make.make_job(reward=600)
+    assert coordination.assign_pending() == 0
+    make.verify(assignment)
+    assert coordination.assign_pending() == 1
+
+
+@pytest.mark.django_db
 def test_a_silent_a_draining_and_a_suspended_worker_get_nothing():
     make.make_client()
     make.make_job()
