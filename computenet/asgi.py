@@ -18,7 +18,6 @@ from marketplace.api.requests import LoopbackOnly, RequestIds  # noqa: E402
 from marketplace.api.startup import require_guards, require_loopback  # noqa: E402
 from marketplace.dashboard.routing import websocket  # noqa: E402
 
-
 require_loopback(sys.argv)
 require_guards()
 pulse.start()

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 # What people leave standing: the examples of documentation and of other projects.
-DEFAULTS = frozenset(
-    "admin change-me changeme computenet default django example foobared insecure owner password postgres redis root "
-    "secret test".split()
-)
+DEFAULTS = {
+    *("admin", "change-me", "changeme", "computenet", "default", "django", "example", "foobared", "insecure", "owner"),
+    *("password", "postgres", "redis", "root", "secret", "test"),
+}
 
 
 def _is_default(secret: str) -> bool:

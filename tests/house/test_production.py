@@ -1,4 +1,4 @@
-"""Outside the sandbox: nothing starts without secrets of its own, the deployment check is clean, the sandbox stays in."""
+"""Nothing starts without secrets of its own, the deployment check is clean, and the sandbox stays on the loopback."""
 
 import os
 import secrets
