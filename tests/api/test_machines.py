@@ -31,7 +31,7 @@ def other_machine(client: Client) -> Machine:
 
 
 def test_enrolling_gives_the_machine_its_secrets_and_its_queue(machine: Machine) -> None:
-    fields = {"worker", "worker_id", "secret", "queue", "broker_url", "heartbeat_seconds"}
+    fields = {"worker", "worker_id", "secret", "queue", "broker_url", "heartbeat_seconds", "transport"}
     assert set(machine.reply) == fields
     assert machine.reply["queue"] == f"gpu.rtx-4090.{machine.reply['worker']}"
 

@@ -133,7 +133,7 @@ def test_where_redis_makes_no_users_work_comes_over_https_and_a_check_says_so(ow
         assignment = make.assign(make.make_job())
         assert assignment.worker == worker
         assert make.beat(worker)["take"] == [str(assignment.pk)]
-        assert broker.connection().keys("gpu.*") == []
+        assert list(broker.connection().scan_iter("gpu.*")) == []
         make.start(assignment)
         assert make.beat(worker, assignment)["take"] == []
     settings.PUBLIC_BROKER_URL = ""
