@@ -135,8 +135,8 @@ class Result(MachineCall):
         ],
     )
     def put(self, request, assignment_id):
-        fence, digest, seconds = _headers(request)
         body = request.data if hasattr(request.data, "read") else BytesIO()  # REST framework's own for no body at all
+        fence, digest, seconds = _headers(request)
         assignments.submit_result(
             machine=request.auth, assignment_id=assignment_id, fence=fence, digest=digest, seconds=seconds, body=body
         )
