@@ -34,6 +34,7 @@ app.conf.update(
     ],
     task_routes={
         "marketplace.coordinate": {"queue": "coordination"},
+        "marketplace.assign": {"queue": "coordination"},
         "marketplace.verify": {"queue": "verification"},
         "marketplace.reverify": {"queue": "verification"},
     },

@@ -18,6 +18,7 @@ from workers.protocol import TASK_NAME
 logger = logging.getLogger(__name__)
 
 COORDINATE = "marketplace.coordinate"
+ASSIGN = "marketplace.assign"
 VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
 
@@ -49,8 +50,8 @@ def send_assignments(messages: Sequence[Message]) -> None:
 
 
 def wake_coordinator() -> None:
-    """Run a coordination cycle as soon as this transaction has committed."""
-    transaction.on_commit(lambda: _send(COORDINATE, []))
+    """Have pending jobs assigned as soon as this transaction has committed."""
+    transaction.on_commit(lambda: _send(ASSIGN, []))
 
 
 def verify(assignment: str) -> None:

@@ -6,13 +6,18 @@ from celery import shared_task
 from celery.signals import worker_init
 
 from marketplace.actions import coordination, reverification, settlement
-from marketplace.dispatch import COORDINATE, REVERIFY, VERIFY
+from marketplace.dispatch import ASSIGN, COORDINATE, REVERIFY, VERIFY
 from marketplace.models import guards
 
 
 @shared_task(name=COORDINATE)
 def coordinate() -> None:
     coordination.run_cycle()
+
+
+@shared_task(name=ASSIGN)
+def assign() -> None:
+    coordination.assign_if_active()
 
 
 @shared_task(name=VERIFY)

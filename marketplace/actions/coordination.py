@@ -38,11 +38,9 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     grants.pay_due()
     settlement.settle_held()
     reverification.send_waiting()
-    network = Network.objects.get(pk=1)
-    active = network.coordination_active if assign is None else assign
-    assigned = assign_pending() if active else 0
+    assigned = assign_if_active() if assign is None else assign_pending() if assign else 0
     challenges.expire()  # after assigning: a job must not wait for it
-    challenges.draw(database_now(), network.last_cycle_at)
+    challenges.draw(database_now(), Network.objects.values_list("last_cycle_at", flat=True).get(pk=1))
     broker.restore_users()
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
     Network.objects.filter(pk=1).update(last_cycle_at=database_now())
@@ -66,6 +64,12 @@ def trigger(*, actor: str) -> int:
     assigned = assign_pending()
     record("network.triggered", actor=actor, reason=f"{assigned} assigned")
     return assigned
+
+
+def assign_if_active() -> int:
+    """What a wake does: assign, if the switch is on. Sweeping is left to the beat's cycle."""
+    active = Network.objects.values_list("coordination_active", flat=True).get(pk=1)
+    return assign_pending() if active else 0
 
 
 def assign_pending() -> int:
