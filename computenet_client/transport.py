@@ -10,12 +10,14 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from computenet_client.errors import NotAllowed, NotFound, Refused, Unreachable
 
 CONNECT_SECONDS = 5.0
 BLOCK_BYTES = 256 * 1024
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+LONGEST_THROTTLE_SECONDS = 130.0  # beyond `patience`, where the network says how long to wait
 BUSY = {429, 502, 503, 504}
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -113,6 +115,7 @@ class Transport:
         stream: bool = False,
     ) -> requests.Response:
         deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE_SECONDS
+        latest = deadline + LONGEST_THROTTLE_SECONDS
         while True:
             wait = pause * random.uniform(0.7, 1.3)
             try:
@@ -121,19 +124,23 @@ class Transport:
                     timeout=(CONNECT_SECONDS, self.timeout), allow_redirects=method == "GET",
                 )  # fmt: skip
             except requests.RequestException as error:
-                if not repeat or time.monotonic() + wait > deadline:
-                    raise Unreachable(self._silence(error, method, repeat)) from error
+                harmless = repeat or _never_sent(error)
+                if not harmless or time.monotonic() + wait > deadline:
+                    raise Unreachable(self._silence(error, harmless)) from error
             else:
                 if answer.ok:
                     return answer
                 again = answer.status_code in BUSY and (repeat or answer.status_code == 429)
-                wait = max(wait, _retry_after(answer))
+                asked = _retry_after(answer)
+                if asked and answer.status_code == 429:  # the network says when: that is worth waiting for
+                    deadline = min(deadline + asked, latest)
+                wait = max(wait, asked)
                 if not again or time.monotonic() + wait > deadline:
                     raise self._refusal(answer)
             time.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    def _silence(self, error: requests.RequestException, method: str, repeat: bool) -> str:
+    def _silence(self, error: requests.RequestException, harmless: bool) -> str:
         match error:
             case requests.exceptions.SSLError():
                 return f"The certificate of {self.url} cannot be trusted: {str(error)[:200]}"
@@ -143,7 +150,7 @@ class Transport:
                 reason = f"it took longer than {self.timeout:g} s."
             case _:
                 reason = str(error)[:200]
-        doubt = "" if repeat or method == "GET" else " It may have been done all the same: look before you repeat it."
+        doubt = "" if harmless else " It may have been done all the same: look before you repeat it."
         return f"No answer from {self.url}: {reason}{doubt}"
 
     def _refusal(self, answer: requests.Response) -> Exception:
@@ -215,6 +222,12 @@ def pages(transport: Transport, path: str, items: str, params: Mapping[str, Any]
         if len(page) < asked["limit"]:
             break
     return found
+
+
+def _never_sent(error: requests.RequestException) -> bool:
+    """Was there no connection at all, so that nothing can have been done?"""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
 
 
 def _json(answer: requests.Response) -> Any:
