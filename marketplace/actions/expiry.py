@@ -19,6 +19,7 @@ from marketplace.models import Assignment, Job, Result, database_now
 logger = logging.getLogger(__name__)
 
 SWEEP = 500  # rows of each kind that one cycle takes on
+VERIFICATION_QUEUE = "verification"
 
 
 def expire_leases() -> int:
@@ -89,19 +90,24 @@ def resend_lost() -> int:
 
 
 def recheck_unsettled() -> int:
-    """Send again word of each result that waits for a check, and give up those that were tried too often."""
+    """Send again word of results that wait for a check, and give up those that were tried too often.
+
+    Word that still waits in its queue is not lost: only as many go out again, the oldest first, as there are more
+    results than messages. Else every cycle would announce a backlog of checks anew, faster than it is worked off.
+    """
     policy, now = settings.POLICY, database_now()
     late = now - timedelta(seconds=policy.resend_after_seconds)
     free = Q(check_lease_expires_at=None, received_at__lt=late) | Q(check_lease_expires_at__lt=now)
     found = list(
         Result.objects.filter(free, checked=False).select_related("assignment").order_by("received_at")[:SWEEP]
     )
-    for result in found:
+    lost = max(0, len(found) - broker.waiting(VERIFICATION_QUEUE)) if found else 0
+    for number, result in enumerate(found):
         if result.check_tries >= policy.verification_tries:
             try:
                 give_up_checking(result)
             except Conflict:
                 logger.info("Assignment %s was settled meanwhile.", result.pk)
-        else:
+        elif number < lost:
             dispatch.verify_now(str(result.pk))
-    return len(found)
+    return min(len(found), lost)
