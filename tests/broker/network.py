@@ -19,15 +19,22 @@ from tests import factories as make
 from tests.api.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
-QUICK = {"POLICY_HEARTBEAT_SECONDS": "0.3", "POLICY_LEASE_SECONDS": "2.5", "MAX_RESULT_BYTES": "20000000"}
+QUICK = {
+    "POLICY_CHALLENGE_EVERY_SECONDS": "0",
+    "POLICY_HEARTBEAT_SECONDS": "0.3",
+    "POLICY_LEASE_SECONDS": "2.5",
+    "MAX_RESULT_BYTES": "20000000",
+}
 
 
-def wait_until(what: Callable[[], Any], seconds: float = 20.0, about: Callable[[], str] = lambda: "") -> Any:
+def wait_until(
+    what: Callable[[], Any], seconds: float = 20.0, about: Callable[[], str] = lambda: "", interval: float = 0.02
+) -> Any:
     """The first true answer of `what()`."""
     ends_at = time.monotonic() + seconds
     while not (answer := what()):
         assert time.monotonic() < ends_at, f"not within {seconds} s: {about()}"
-        time.sleep(0.02)
+        time.sleep(interval)
     return answer
 
 
@@ -128,7 +135,7 @@ class Network:
             job.refresh_from_db()
             return job.state == state
 
-        wait_until(reached, seconds, lambda: f"{job.state} {job.reason}\n" + self.logs())
+        wait_until(reached, seconds, lambda: f"{job.state} {job.reason}\n" + self.logs(), 0.1)
         return job
 
     def logs(self) -> str:

@@ -94,9 +94,7 @@ def test_prefork_survives_a_killed_child(network: Network, tmp_path: Path) -> No
 
     wait_until(reported, 10, machine.log)
     assert (lost.fault, machine.process.poll()) == ("worker", None) and "killed" in lost.reason
-    network.until(small_job(), "verified")  # it goes on
-    other = network.start("other").ready()
+    network.until(small_job(), "verified", 60)  # it goes on
     network.until(job, "verified", 60)
-    assert (job.attempt, job.worker.name) == (2, "other")
+    assert (job.attempt, job.worker.name) == (2, "forks")
     over(network, machine)
-    over(network, other)
