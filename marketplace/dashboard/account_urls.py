@@ -40,16 +40,13 @@ urlpatterns = [
         name="account_reset_password_from_key_done",
     ),
 ]
+single_sign_on = [
+    path("accounts/3rdparty/", strict(social.connections), name="socialaccount_connections"),
+    path("accounts/3rdparty/login/cancelled/", strict(social.login_cancelled), name="socialaccount_login_cancelled"),
+    path("accounts/3rdparty/login/error/", strict(social.login_error), name="socialaccount_login_error"),
+    path("accounts/3rdparty/signup/", strict(in_one_transaction(social.signup)), name="socialaccount_signup"),
+    path("accounts/oidc/<str:provider_id>/login/", strict(openid.login), name="openid_connect_login"),
+    path("accounts/oidc/<str:provider_id>/login/callback/", strict(openid.callback), name="openid_connect_callback"),
+]
 if settings.OIDC_SERVER_URL:
-    urlpatterns += [
-        path("accounts/3rdparty/", strict(social.connections), name="socialaccount_connections"),
-        path(
-            "accounts/3rdparty/login/cancelled/", strict(social.login_cancelled), name="socialaccount_login_cancelled"
-        ),
-        path("accounts/3rdparty/login/error/", strict(social.login_error), name="socialaccount_login_error"),
-        path("accounts/3rdparty/signup/", strict(in_one_transaction(social.signup)), name="socialaccount_signup"),
-        path("accounts/oidc/<str:provider_id>/login/", strict(openid.login), name="openid_connect_login"),
-        path(
-            "accounts/oidc/<str:provider_id>/login/callback/", strict(openid.callback), name="openid_connect_callback"
-        ),
-    ]
+    urlpatterns += single_sign_on
