@@ -48,11 +48,11 @@ class Upload:
 
 
 @contextmanager
-def prepared(X: Any, y: Any = None, wanted: Sequence[Column] | None = None) -> Iterator[Upload]:
+def prepared(X: Any, y: Any = None, chosen: Sequence[Column] | None = None) -> Iterator[Upload]:
     """`X` (rows × columns) and perhaps `y` (rows,) as an open file.
 
     A path to a ``.csv``, ``.npy`` or ``.npz`` file is sent as it is. A pandas or polars frame is sent as numbers, its
-    columns' names stay here; of its columns, `wanted` (names) limits what is sent. Everything else becomes an array.
+    columns' names stay here; of its columns, `chosen` limits what is sent. Everything else becomes an array.
 
     Raises:
         Refused: what cannot be a table of numbers.
@@ -70,7 +70,7 @@ def prepared(X: Any, y: Any = None, wanted: Sequence[Column] | None = None) -> I
         return
     names: tuple[str, ...] = ()
     if is_frame(X):
-        names, table = from_frame(X, wanted)
+        names, table = from_frame(X, chosen)
     else:
         table = numbers(X, "X")
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
@@ -98,8 +98,8 @@ def is_frame(table: Any) -> bool:
     return hasattr(table, "columns") and hasattr(table, "to_numpy") and hasattr(table, "__getitem__")
 
 
-def from_frame(frame: Any, wanted: Sequence[Column] | None = None) -> tuple[tuple[str, ...], NDArray[Any]]:
-    """The names of a frame's columns, and the columns as one array; those of `wanted` alone where it is given.
+def from_frame(frame: Any, chosen: Sequence[Column] | None = None) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """The names of a frame's columns, and the columns as one array; those of `chosen` alone where it is given.
 
     Raises:
         Refused: a column that the frame has not, or that does not hold numbers.
@@ -107,7 +107,9 @@ def from_frame(frame: Any, wanted: Sequence[Column] | None = None) -> tuple[tupl
     names = [str(name) for name in frame.columns]
     if len(set(names)) != len(names):
         raise Refused("Two columns of the frame have the same name; rename one.")
-    kept = [place(key, names) for key in wanted] if wanted is not None else range(len(names))
+    kept = [place(key, names) for key in chosen] if chosen is not None else range(len(names))
+    if len(set(kept)) != len(kept):
+        raise Refused("A column is named twice, or is also the target.")
     columns = []
     for i in kept:
         try:
@@ -120,6 +122,11 @@ def from_frame(frame: Any, wanted: Sequence[Column] | None = None) -> tuple[tupl
     if not columns:
         raise Refused("The frame has no columns.")
     return tuple(names[i] for i in kept), numbers(np.column_stack(columns), "X")
+
+
+def wanted(columns: Sequence[Column] | None, target: Column | None) -> list[Column] | None:
+    """Which columns of a frame a job needs; None for all."""
+    return None if columns is None else [*columns, *([] if target is None else [target])]
 
 
 def place(key: Column, names: Sequence[str]) -> int:

@@ -2,12 +2,13 @@
 
 import tempfile
 import time
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from computenet_client import receipts
-from computenet_client.data import IN_MEMORY_BYTES, prepared, read_archive
+from computenet_client.data import IN_MEMORY_BYTES, Column, prepared, read_archive, wanted
 from computenet_client.errors import JobEnded, NotReady, Unreachable, WaitTimeout
 from computenet_client.progress import watching
 from computenet_client.transport import Transport
@@ -96,10 +97,12 @@ class Job:
                 Path(file.name).unlink(missing_ok=True)
                 raise
 
-    def receipt(self, X: Any = None, y: Any = None) -> dict[str, Any]:
+    def receipt(
+        self, X: Any = None, y: Any = None, *, target: Column | None = None, columns: Sequence[Column] | None = None
+    ) -> dict[str, Any]:
         """The network's receipt, checked here as `computenet_client.receipts` says.
 
-        With the data that were submitted, as they were, it is also checked that they are what was computed on.
+        With the data as `submit` was given them, it is also checked that they are what was computed on.
         `checked_here` holds a sentence for each thing that was found in order.
 
         Raises:
@@ -109,7 +112,7 @@ class Job:
         status = self.refresh()
         checked = receipts.check(found, status)
         if X is not None:
-            with prepared(X, y) as file:
+            with prepared(X, y, wanted(columns, target)) as file:
                 matrix = None if file.table is None else receipts.matrix_sha256(file.table, file.target)
                 checked += receipts.check_data(found, status, file.sha256, matrix)
         return {**found, "checked_here": checked}

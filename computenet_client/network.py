@@ -9,7 +9,7 @@ from urllib.parse import quote as quoted
 import numpy as np
 
 from computenet_client import config
-from computenet_client.data import Column, Dataset, Upload, place, prepared
+from computenet_client.data import Column, Dataset, Upload, place, prepared, wanted
 from computenet_client.errors import NotFound, Refused
 from computenet_client.job import Job
 from computenet_client.transport import Transport, encoded, pages
@@ -221,15 +221,15 @@ class Network:
         if isinstance(X, Dataset):
             dataset, names = X, tuple[str, ...]()
         else:
-            chosen = None if columns is None else [*columns, *([] if target is None else [target])]
-            with prepared(X, y, chosen) as file:
+            with prepared(X, y, wanted(columns, target)) as file:
                 dataset, names = self._sent(file), file.names
         body["dataset"] = dataset.id
-        # The network knows a frame's columns by their places.
-        if columns is not None:
-            body["columns"] = [place(key, names) for key in columns] if names else list(columns)
+        if columns is not None:  # of a frame these alone were sent, the target behind them
+            body["columns"] = list(range(len(columns))) if names else list(columns)
         if target is not None:
-            body["target"] = place(target, names) if names else target
+            if names:
+                target = len(columns) if columns is not None else place(target, names)
+            body["target"] = target
         return body
 
     def _sent(self, file: Upload) -> Dataset:

@@ -9,6 +9,7 @@ import pytest
 
 from computenet_client import Refused
 from computenet_client.data import numbers, prepared, read_archive
+from tests.client.frames import Frame
 
 TABLE = np.array([[1.0, 2.5], [3.0, -4.0], [5.5, 6.0]])
 
@@ -16,20 +17,6 @@ TABLE = np.array([[1.0, 2.5], [3.0, -4.0], [5.5, 6.0]])
 def sha256(X: Any, y: Any = None) -> str:
     with prepared(X, y) as file:
         return file.sha256
-
-
-class Frame:
-    """A frame as pandas and polars agree on one."""
-
-    def __init__(self, **columns: Any) -> None:
-        self.data = columns
-        self.columns = list(columns)
-
-    def __getitem__(self, name: str) -> Any:
-        return self.data[name]
-
-    def to_numpy(self) -> np.ndarray:
-        return np.column_stack(list(self.data.values()))
 
 
 def test_equal_content_is_one_upload_whatever_brings_it() -> None:

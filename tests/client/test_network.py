@@ -17,6 +17,7 @@ from computenet_client import (
     VerificationFailed,
     WaitTimeout,
 )
+from tests.client.frames import Frame
 from tests.sandbox.running import Sandbox
 
 pytestmark = pytest.mark.processes
@@ -68,7 +69,7 @@ def test_a_result_larger_than_its_json_comes_whole(network: Network, tmp_path: P
 
 def test_data_are_uploaded_once(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = Uploads(network, monkeypatch)
-    rows = RNG.normal(size=(50, 2))
+    rows = np.random.default_rng().normal(size=(50, 2))  # no seed: the network must not have them yet
     first = network.upload(rows)
     assert network.upload(rows.tolist()) == first == network.upload(first)
     network.submit("pca", rows, n_components=1, reward=1).wait(60)
@@ -100,6 +101,23 @@ def test_a_receipt_is_checked_against_the_data(network: Network) -> None:
     assert "The matrix that was computed on holds these data and nothing else." in checked
     with pytest.raises(VerificationFailed, match="on other data"):
         job.receipt(X, Y + 1e-9)
+
+
+def test_a_frames_columns_are_chosen_by_name_and_its_text_stays_at_home(network: Network) -> None:
+    flats = Frame(city=["Bonn"] * 120, price=Y, area=X[:, 0], rooms=X[:, 1], floor=X[:, 2])
+    given = {"target": "price", "columns": ["floor", "area", "rooms"]}
+    job = network.submit("linear", flats, reward=1, **given).wait(60)
+    np.testing.assert_allclose(job.result()["coefficients"], [0.5, 1.0, -2.0], rtol=1e-9)
+    assert "The data are those that the job names." in job.receipt(flats, **given)["checked_here"]
+    again = network.submit("linear", flats, reward=1, target=1, columns=[4, -3, 3]).wait(60)
+    np.testing.assert_allclose(again.result()["coefficients"], [0.5, 1.0, -2.0], rtol=1e-9)
+    whole = Frame(area=X[:, 0], price=Y, rooms=X[:, 1], floor=X[:, 2])
+    third = network.submit("linear", whole, reward=1, target="price").wait(60)
+    np.testing.assert_allclose(third.result()["coefficients"], [1.0, -2.0, 0.5], rtol=1e-9)
+    with pytest.raises(Refused, match="named twice, or is also the target"):
+        network.submit("linear", whole, reward=1, target="price", columns=["area", "price"])
+    with pytest.raises(Refused, match='Column "city" does not hold numbers'):
+        network.submit("linear", flats, target="price", reward=1)
 
 
 def test_the_same_idempotency_key_is_the_same_job_and_paid_once(network: Network) -> None:
