@@ -30,7 +30,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
         if json
         else structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0, exception_formatter=plain)
     )
-    rendering = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    rendering: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     if json:
         rendering.append(structlog.processors.format_exc_info)
     return {

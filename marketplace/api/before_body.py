@@ -40,12 +40,13 @@ def _refusal(request: Any) -> HttpResponse | None:
     except Http404:
         return None
     request.resolver_match = match
-    of_api = getattr(match.func, "cls", None)
+    func: Any = match.func
+    of_api = getattr(func, "cls", None)
     if of_api is None:
         if settings.SANDBOX or request.user.is_authenticated:
             return None
         return JsonResponse(body(403, "Log in first: outside the sandbox every page needs it."), status=403)
-    view = of_api(**match.func.initkwargs)
+    view = of_api(**func.initkwargs)
     view.setup(request, *match.args, **match.kwargs)
     view.headers = view.default_response_headers
     view.format_kwarg = view.get_format_suffix(**match.kwargs)

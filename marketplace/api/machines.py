@@ -37,7 +37,7 @@ class MachineCall(Call):
     authentication_classes = (MachineAuthentication,)
     permission_classes = (IsMachine,)
     renderer_classes: Any = (JSONRenderer,)
-    throttled = False  # see `marketplace.api.throttles`
+    counted = False  # see `marketplace.api.throttles`
 
 
 class Enrol(Call):

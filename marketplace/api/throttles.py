@@ -82,7 +82,7 @@ class ThrottleMiddleware:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         of_api = getattr(view, "cls", None)
-        if not getattr(of_api, "throttled", True):
+        if not getattr(of_api, "counted", True):
             return None
         wait = seconds_to_wait("address", address_of(request))
         if not wait and of_api is None and request.user.is_authenticated:
