@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q, Sum
 
 from marketplace import notifications
+from marketplace.actions import payouts
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
 from marketplace.domain.errors import Conflict, Forbidden, InsufficientFunds, NotFound, Refused
@@ -80,10 +81,12 @@ def pay_due() -> int:
 
 
 def _try_to_pay(grant: Grant, now: datetime) -> bool:
-    """Pay one; where the treasury holds too little it stays due."""
+    """Pay one; while payouts are frozen, or the treasury holds too little, it stays due."""
     period = period_of(grant, now)
     try:
         with transaction.atomic():
+            if payouts.frozen():
+                return False
             # Of two coordinators, one changes the row; the transfer's key holds against everything else.
             rows = Grant.objects.filter(pk=grant.pk, stopped_at=None).exclude(paid_for=period)
             if not rows.update(paid_for=period):
@@ -103,7 +106,7 @@ def draw_from_faucet(*, address: str, user: Any) -> Client:
     Raises:
         Refused: the faucet is off, today's tokens are given, or the treasury is empty.
         Forbidden: no e-mail address of the account is shown to be its own.
-        Conflict: this account has drawn already.
+        Conflict: this account has drawn already, or payouts are frozen.
         NotFound: no such client of this user's.
     """
     micro = to_micro(settings.FAUCET_TOKENS, name="FAUCET_TOKENS")
@@ -116,6 +119,7 @@ def draw_from_faucet(*, address: str, user: Any) -> Client:
         raise Forbidden("Confirm your e-mail address first: the page E-mail of your account sends you a link.")
     key = f"{FAUCET_KEY}{user.pk}"
     with transaction.atomic():
+        payouts.require_thawed()
         source = Account.objects.select_for_update(no_key=True).get(pk=treasury().pk)  # one draws at a time
         if Transfer.objects.filter(idempotency_key=key).exists():
             raise Conflict("Your account has had the faucet's tokens already.")

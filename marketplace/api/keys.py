@@ -36,7 +36,7 @@ class Keys(Call):
 
     @documented(KeySerializer(many=True), refused=False, tags=["access"], operation_id="key_list")
     def get(self, request):
-        page = self.paginate_queryset(ApiKey.objects.filter(user=self.acting_user))
+        page = self.paginate_queryset(ApiKey.objects.filter(user_id=request.user.pk))
         return self.get_paginated_response(KeySerializer(page, many=True).data)
 
     @documented(MadeKey, tags=["access"], operation_id="key_make")

@@ -49,12 +49,13 @@ class InviteForm(PlainForm):
 
 
 def show(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
+    user: Any = request.user
     found = {
         "here": request.path,
-        "roles": sorted(roles_of(request.user)),
-        "keys": ApiKey.objects.filter(user=request.user),
-        "form": KeyForm(user=request.user),
-        "invitations": InviteForm() if request.user.is_staff else None,
+        "roles": sorted(roles_of(user)),
+        "keys": user.api_keys.all(),
+        "form": KeyForm(user=user),
+        "invitations": InviteForm() if user.is_staff else None,
     }
     return render(request, "account/index.html", found | context, status=status)
 

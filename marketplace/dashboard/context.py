@@ -1,11 +1,14 @@
 """What every page's template may read."""
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest
 
 
 def network(request: HttpRequest) -> dict[str, object]:
-    apps = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"]
+    providers: dict[str, Any] = settings.SOCIALACCOUNT_PROVIDERS
+    apps = providers["openid_connect"]["APPS"]
     return {
         "sandbox": settings.SANDBOX,
         "version": settings.VERSION,

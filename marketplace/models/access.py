@@ -41,6 +41,8 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
 
+    opens: frozenset[Scope] = frozenset()  # what `granted` said when a request came with it; no column
+
     class Meta:
         ordering = ["-created_at"]
         constraints = [

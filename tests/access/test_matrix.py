@@ -43,7 +43,7 @@ def closed(db: None, settings: Any) -> world.World:
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "matrix"}}
     cache.clear()
     settings.FAUCET_TOKENS, settings.FAUCET_DAILY_CAP = 5, 50
-    return world.build()
+    return world.build(settings)
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
@@ -122,7 +122,7 @@ CLOSED = {4403: "4403", 4404: "4404", None: "open"}
 
 
 def test_everybody_hears_on_sockets_what_the_document_says(committed_db: str, settings: Any) -> None:
-    made = world.build()
+    made = world.build(settings)
     said = {route: cells for (method, route), cells in matrix().items() if method == "SOCKET"}
     known = [each.pattern for each in websocket.inner.inner.inner.routes]
     there = {f"/{pattern}" for pattern in known if str(pattern)}

@@ -8,7 +8,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User
 from django.test import Client
 
-from marketplace.actions import coordination, grants, minting
+from marketplace.actions import coordination, grants, minting, payouts
 from marketplace.models import Account, Event, Grant, Transfer
 from tests.api.calls import is_refused, post, register_client, row_counts
 from tests.dashboard import cast
@@ -76,6 +76,15 @@ def test_a_grant_waits_while_the_treasury_is_empty(alice: Client) -> None:
     minting.mint(amount=100, reason="for grants", actor="olga")
     coordination.run_cycle(assign=False)
     assert (Grant.objects.get().paid_for, balance("alices_lab")) == ("once", 1010)
+
+
+def test_a_grant_waits_while_payouts_are_frozen(alice: Client) -> None:
+    minting.mint(amount=100, reason="for grants", actor="olga")
+    payouts.freeze(actor="olga", reason="a look at the books")
+    grants.make_grant(to="alices_lab", amount=10, period="once", actor="olga")
+    assert (grants.pay_due(), balance("alices_lab")) == (0, 1000)
+    payouts.thaw(actor="olga")
+    assert (grants.pay_due(), balance("alices_lab")) == (1, 1010)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
@@ -45,8 +44,8 @@ class World:
     secrets: list[str]  # everything that opens a door
 
 
-def build() -> World:
-    """Made inside the sandbox, where wallets fill; then the door is shut."""
+def build(settings: Any) -> World:
+    """Made inside the sandbox, where wallets fill; then the door is shut, until the fixture `settings` ends."""
     settings.SANDBOX = True
     alice, bob, olga = cast.alice(), cast.bob(), cast.olga()
     cast.a_client("alices_lab", alice)

@@ -14,9 +14,7 @@ class MakeKey(Strict):
     scopes = serializers.ListField(
         child=Text(max_length=20), max_length=len(Scope), help_text=f"Some of {', '.join(Scope)}."
     )
-    days = WholeNumber(
-        required=False, min_value=1, max_value=keys.MAX_DAYS, help_text="90 if left out."
-    )
+    days = WholeNumber(required=False, min_value=1, max_value=keys.MAX_DAYS, help_text="90 if left out.")
     spending_limit = Tokens(required=False, allow_null=True, help_text="Tokens in all; no limit if left out.")
 
     example = {"name": "my laptop", "scopes": ["read", "submit"], "days": 90, "spending_limit": 100}
