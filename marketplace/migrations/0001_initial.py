@@ -139,7 +139,7 @@ class Migration(migrations.Migration):
             name='Network',
             fields=[
                 ('id', models.PositiveSmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('coordination_active', models.BooleanField(default=True, help_text='Whether pending jobs are assigned by themselves.')),
+                ('coordination_active', models.BooleanField(default=True, help_text='Pending jobs are assigned by themselves.')),
                 ('switched_at', models.DateTimeField(blank=True, null=True)),
                 ('switched_by', models.CharField(blank=True, max_length=150)),
                 ('virtual_time', models.FloatField(default=0.0, help_text="Fair queueing's clock, in seconds of service.")),
@@ -380,11 +380,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='transfer',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('code__in', ['capture', 'hold', 'void', 'fee']), _negated=True), ('job__isnull', False), _connector='OR'), name='transfer_names_job'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('code__in', ['capture', 'fee', 'hold', 'void']), _negated=True), ('job__isnull', False), _connector='OR'), name='transfer_names_job'),
         ),
         migrations.AddConstraint(
             model_name='transfer',
-            constraint=models.UniqueConstraint(condition=models.Q(('code__in', ['capture', 'hold', 'void', 'fee'])), fields=('job', 'code'), name='transfer_code_once_a_job'),
+            constraint=models.UniqueConstraint(condition=models.Q(('code__in', ['capture', 'fee', 'hold', 'void'])), fields=('job', 'code'), name='transfer_code_once_a_job'),
         ),
         migrations.AddConstraint(
             model_name='contest',
@@ -440,7 +440,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='job',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('state__in', ['failed', 'cancelled', 'verified'])), models.Q(models.Q(('state__in', ['failed', 'cancelled', 'verified']), _negated=True), ('ended_at__isnull', True)), _connector='OR'), name='job_ended_at_with_its_end'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', False), ('state__in', ['cancelled', 'failed', 'verified'])), models.Q(models.Q(('state__in', ['cancelled', 'failed', 'verified']), _negated=True), ('ended_at__isnull', True)), _connector='OR'), name='job_ended_at_with_its_end'),
         ),
         migrations.AddConstraint(
             model_name='challenge',
@@ -460,7 +460,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='assignment',
-            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['started', 'submitted', 'dispatched'])), fields=('job',), name='assignment_one_live_a_job'),
+            constraint=models.UniqueConstraint(condition=models.Q(('state__in', ['dispatched', 'started', 'submitted'])), fields=('job',), name='assignment_one_live_a_job'),
         ),
         migrations.AddConstraint(
             model_name='assignment',

@@ -77,8 +77,8 @@ class Job(models.Model):
             models.CheckConstraint(condition=Q(state__in=[s.value for s in JobState]), name="job_state_known"),
             models.CheckConstraint(condition=Q(reward__gt=0, reward__lte=MAX_MICRO), name="job_reward_in_range"),
             models.CheckConstraint(
-                condition=Q(state__in=[s.value for s in ENDED], ended_at__isnull=False)
-                | (~Q(state__in=[s.value for s in ENDED]) & Q(ended_at__isnull=True)),
+                condition=Q(state__in=sorted(s.value for s in ENDED), ended_at__isnull=False)
+                | (~Q(state__in=sorted(s.value for s in ENDED)) & Q(ended_at__isnull=True)),
                 name="job_ended_at_with_its_end",
             ),
         ]
@@ -119,7 +119,7 @@ class Assignment(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["job", "fence"], name="assignment_fence_once"),
             models.UniqueConstraint(
-                fields=["job"], condition=Q(state__in=[s.value for s in LIVE]), name="assignment_one_live_a_job"
+                fields=["job"], condition=Q(state__in=sorted(s.value for s in LIVE)), name="assignment_one_live_a_job"
             ),
             models.UniqueConstraint(
                 fields=["worker"],
