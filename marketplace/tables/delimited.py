@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
+from marketplace import storage
 from marketplace.domain.errors import Refused
 from marketplace.tables.matrix import Column, MatrixWriter
 
@@ -63,6 +64,19 @@ def read_shape(path: Path) -> Shape:
     if repeated is not None:
         raise Refused(f'The header names the column "{repeated[:80]}" twice.')
     return Shape(delimiter, names, has_header)
+
+
+def _require_lines(path: Path) -> None:
+    """Refuse a line of more than 4 MiB before it is parsed, which would take many times its size."""
+    since = 0  # bytes after the last line's end
+    with path.open("rb") as file:
+        while chunk := file.read(storage.CHUNK_BYTES):
+            chunk = chunk.replace(b"\r", b"\n")
+            first = chunk.find(b"\n")
+            longest = since + (len(chunk) if first < 0 else first)
+            since = longest if first < 0 else len(chunk) - chunk.rfind(b"\n") - 1
+            if longest > MAX_LINE_BYTES:
+                raise Refused("A row of the file is longer than 4 MiB; is this a CSV file?")
 
 
 def _repeated(names: list[str]) -> str | None:
@@ -133,6 +147,7 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
         Refused: with one sentence, where the file is no such table.
     """
     shape = read_shape(path)
+    _require_lines(path)
     numeric = _numeric_names(path, shape)
     place = {name: i for i, name in enumerate(name for name in shape.names if name in numeric)}
     columns = [Column(name, numeric.get(name, "text"), place.get(name)) for name in shape.names]
