@@ -51,14 +51,14 @@ class Network:
         self._there: dict[str, Dataset] = {}  # datasets that the network is known to have
 
     @classmethod
-    def default(cls) -> "Network":
+    def default(cls, patience: float = 10.0) -> "Network":
         """The network of COMPUTENET_URL, COMPUTENET_CLIENT and COMPUTENET_API_KEY, else that of `computenet login`.
 
         Raises:
             Refused: neither says which.
         """
         found = config.load()
-        return cls(found.url, found.key, client=found.client)
+        return cls(found.url, found.key, client=found.client, patience=patience)
 
     @property
     def url(self) -> str:

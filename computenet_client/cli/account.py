@@ -5,7 +5,7 @@ import sys
 import click
 
 from computenet_client import config
-from computenet_client.cli.shared import command, network, say
+from computenet_client.cli.shared import PATIENCE, command, network, say
 from computenet_client.errors import NotAllowed, NotFound, Refused
 from computenet_client.network import Network
 
@@ -22,7 +22,7 @@ def login(url: str, client: str, key_stdin: bool, register: bool, as_json: bool)
     Without --key-stdin you are asked for the key, if the network wants one; a sandbox needs none.
     """
     key = sys.stdin.readline().strip() or None if key_stdin else None
-    found = Network(url, key, client=client)
+    found = Network(url, key, client=client, patience=PATIENCE)
     found.health()
     try:
         balance = _balance(found, register)
@@ -30,7 +30,7 @@ def login(url: str, client: str, key_stdin: bool, register: bool, as_json: bool)
         if key or key_stdin or not sys.stdin.isatty():
             raise
         key = click.prompt("API key", hide_input=True, err=True)
-        found = Network(url, key, client=client)
+        found = Network(url, key, client=client, patience=PATIENCE)
         balance = _balance(found, register)
     file = config.save(config.Config(found.url, client, key))
     document = {"url": found.url, "client": client, "balance": balance, "config": str(file)}

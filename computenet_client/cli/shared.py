@@ -24,6 +24,7 @@ from computenet_client.errors import (
 )
 from computenet_client.network import Network
 
+PATIENCE = 4.0  # seconds: a person looks on
 PIPE_WIDTH = 160  # of what is written to a file or another program
 EXIT_CODES: tuple[tuple[type[ComputenetError], int], ...] = (
     (VerificationFailed, 6),
@@ -59,7 +60,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 def network() -> Network:
     """The network of the environment or of `login`."""
-    return Network.default()
+    return Network.default(patience=PATIENCE)
 
 
 def say(document: Any, as_json: bool, human: Callable[[Console], None]) -> None:
