@@ -8,10 +8,10 @@ checksum = $(word 1,$(shell cksum < $(1)))
 RUN_STAMP := $(VENV)/.installed-run-$(call checksum,requirements.txt)
 DEV_STAMP := $(VENV)/.installed-dev-$(call checksum,requirements-dev.txt)
 PYTEST := $(ENV_PYTHON) -m pytest $(PYTEST_ARGS)
-CODE := computenet marketplace workers tests manage.py
+CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser bench lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -50,7 +50,7 @@ test-fast: $(DEV_STAMP) ## What needs no processes, on SQLite: for every few min
 test-sqlite: $(DEV_STAMP) ## The suite on SQLite
 	COMPUTENET_TEST_DATABASE=sqlite $(PYTEST) -m "not docs and not browser"
 
-test-postgres: $(DEV_STAMP) ## The suite on a PostgreSQL of its own
+test-postgres: $(DEV_STAMP) ## What uses a database, on a PostgreSQL of its own
 	COMPUTENET_TEST_DATABASE=postgres $(PYTEST) -m "not docs and not browser"
 
 test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
@@ -58,6 +58,9 @@ test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
 
 test-browser: $(DEV_STAMP) ## Journeys in a real Chromium, where there is one
 	$(PYTEST) tests/browser
+
+bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own fit, in one run
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.verification
 
 lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	for name in requirements requirements-dev workers/requirements; do \

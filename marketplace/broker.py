@@ -86,7 +86,7 @@ def expel(workers: Iterable[Worker]) -> None:
 def waiting(queue: str) -> int:
     """How many messages wait in one of the coordinator's own queues; 0 where Redis is away."""
     try:
-        return int(connection().llen(queue))  # type: ignore[arg-type]
+        return int(connection().llen(queue))
     except redis.RedisError as error:
         logger.warning("Redis would not say how long %s is: %s", queue, error)
         return 0

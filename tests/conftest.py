@@ -1,8 +1,8 @@
 """What every test gets: a database engine, a Redis, a home of its own, and a ledger that must add up afterwards.
 
-`COMPUTENET_TEST_DATABASE` chooses the engine: `sqlite` (the default) or `postgres`. A test that writes to the database
-takes `db` (or `@pytest.mark.django_db`): it runs in a transaction that is rolled back. A test of real commits (threads,
-other processes) takes `committed_db` instead.
+`COMPUTENET_TEST_DATABASE` chooses the engine: `sqlite` (the default), or `postgres`, on which only what uses a database
+runs. A test that writes to the database takes `db` (or `@pytest.mark.django_db`): it runs in a transaction that is
+rolled back. A test of real commits (threads, other processes) takes `committed_db` instead.
 """
 
 import os
@@ -77,7 +77,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(SESSION_FOLDER, ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         marker = item.get_closest_marker("django_db")
         if marker and marker.kwargs.get("transaction") or "transactional_db" in getattr(item, "fixturenames", ()):
@@ -85,6 +85,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid}: take the fixture committed_db instead of a transactional database."
             )
+    if ENGINE == "postgres":  # what touches no database has run on SQLite's turn
+        config.hook.pytest_deselected(items=[item for item in items if not _uses_database(item)])
+        items[:] = [item for item in items if _uses_database(item)]
+
+
+def _uses_database(item: pytest.Item) -> bool:
+    wanted = {"db", "committed_db"} & set(getattr(item, "fixturenames", ()))
+    return bool(wanted or item.get_closest_marker("django_db"))
 
 
 @pytest.fixture(scope="session")

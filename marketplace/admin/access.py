@@ -37,9 +37,7 @@ class InvitationAdmin(OperatorAdmin):
     exclude = ["sha256"]
     actions = ["renew"]
 
-    @admin.action(
-        description="Invite again: another code like each of these, shown once", permissions=["operate"]
-    )
+    @admin.action(description="Invite again: another code like each of these, shown once", permissions=["operate"])
     def renew(self, request: HttpRequest, queryset: Any) -> None:
         for like in queryset:
             made = invitations.invite(roles=like.roles, note=like.note, actor=request.user.get_username())

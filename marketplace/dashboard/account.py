@@ -16,7 +16,7 @@ from marketplace.dashboard.access import strict
 from marketplace.dashboard.forms import PlainForm
 from marketplace.domain.access import Role, Scope
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.models import ApiKey, roles_of, scopes_of_user
+from marketplace.models import roles_of, scopes_of_user
 
 
 class KeyForm(PlainForm):

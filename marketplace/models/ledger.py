@@ -51,7 +51,8 @@ class Transfer(models.Model):
             models.CheckConstraint(condition=~Q(source=F("destination")), name="transfer_between_two"),
             models.CheckConstraint(condition=Q(code__in=[c.value for c in Code]), name="transfer_code_known"),
             models.CheckConstraint(
-                condition=~Q(code__in=sorted(c.value for c in ONCE_A_JOB)) | Q(job__isnull=False), name="transfer_names_job"
+                condition=~Q(code__in=sorted(c.value for c in ONCE_A_JOB)) | Q(job__isnull=False),
+                name="transfer_names_job",
             ),
             models.UniqueConstraint(
                 fields=["job", "code"],
