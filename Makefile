@@ -11,7 +11,7 @@ PYTEST := $(ENV_PYTHON) -m pytest $(PYTEST_ARGS)
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser bench lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators bench lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -58,6 +58,9 @@ test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
 
 test-browser: $(DEV_STAMP) ## Journeys in a real Chromium, where there is one
 	$(PYTEST) tests/browser
+
+test-estimators: $(DEV_STAMP) ## All of scikit-learn's own checks on the five estimators, against a running sandbox
+	COMPUTENET_ALL_CHECKS=1 $(PYTEST) tests/client/test_estimator_checks.py
 
 bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own fit, in one run
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.verification
