@@ -160,8 +160,6 @@ BAD_JOBS: dict[str, dict[str, Any]] = {
     "input_data of Infinity": {"data": None, "input_data": b64(npy(np.full((4, 3), np.inf)))},
     "input_data of text": {"data": None, "input_data": b64(npy(np.array([["a", "b"], ["c", "d"]])))},
     "input_data empty": {"data": None, "input_data": b64(npy(np.zeros((0, 3))))},
-    "unknown dataset": {"data": None, "dataset": "0" * 64},
-    "dataset a path": {"data": None, "dataset": "../../etc/passwd"},
     "dataset and data": {"dataset": "0" * 64},
     "unknown target": {"target": "price"},
     "target past the last": {"target": 3},
@@ -192,6 +190,14 @@ def test_a_bad_job_is_refused_and_changes_nothing(client: Client, name: str) -> 
     is_refused(submit_job(client, **BAD_JOBS[name]))
     assert row_counts() == before
     assert client.get("/client/alice/balance").json()["balance"] == 1000
+
+
+@pytest.mark.parametrize("dataset", ["0" * 64, "../../etc/passwd"])
+def test_a_job_on_a_dataset_that_is_not_there_changes_nothing(client: Client, dataset: str) -> None:
+    register_client(client)
+    before = row_counts()
+    is_refused(submit_job(client, data=None, dataset=dataset), 404)
+    assert row_counts() == before
 
 
 def test_a_job_of_a_client_that_is_not_there_changes_nothing(client: Client) -> None:
