@@ -1,6 +1,10 @@
 """Reading CSV: UTF-8, with or without a header, separated by comma, semicolon or tab."""
 
+import codecs
 import csv
+import io
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,55 +24,118 @@ MAX_COLUMNS = 20_000
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
 
+# A quoted cell, which begins where a cell may begin.
+QUOTED = re.compile(r'(?:^|(?<=[,;\t\r\n]))"[^"]*(?:""[^"]*)*"')
+DECIMAL_COMMA = r"^\s*[+-]?\d[\d.]*,\d+(?:[eE][+-]?\d+)?\s*$"
+DECIMAL_COMMA_REFUSED = "The numbers of the file are written with a decimal comma; write them with a point, as in 1.5."
+
+
 @dataclass(frozen=True)
 class Shape:
-    """What the first line says."""
+    """What the first row says; `header_lines` is how many lines the header takes, 0 where there is none."""
 
     delimiter: str
     names: list[str]
-    has_header: bool
+    header_lines: int
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What every line says: the bytes before the blank lines at the end, and whether there is a quotation mark."""
+
+    end: int
+    has_quotes: bool
 
 
 def _is_number(cell: str) -> bool:
+    """Whether the cell is missing or a number to Arrow, which reads the rows: Python also takes ``1_1`` and ``١``."""
+    cell = cell.strip()
+    if cell in MISSING:
+        return True
     try:
-        float(cell)
-    except ValueError:
-        return cell.strip() in MISSING
+        pc.cast(pa.scalar(cell), pa.float64())
+    except pa.ArrowInvalid:
+        return False
     return True
+
+
+def _head(path: Path) -> tuple[str, bool]:
+    """The text of the file's first 4 MiB, and whether that is all of it."""
+    with path.open("rb") as file:
+        raw = file.read(MAX_LINE_BYTES + 1)
+    whole = len(raw) <= MAX_LINE_BYTES
+    try:
+        # The cut may fall inside a character, which an incremental decoder leaves out.
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=whole)
+    except UnicodeDecodeError:
+        raise Refused("The file is not UTF-8 text; save it as CSV in UTF-8.") from None
+    if "\0" in text:
+        raise Refused("The file is not text; bring CSV, .npy or .npz.")
+    return text, whole
+
+
+def _first_row(text: str, whole: bool, delimiter: str) -> tuple[list[str], int]:
+    """The cells of the first row and the number of its lines, more than one where a quoted cell holds line ends."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        cells = [cell.strip() for cell in next(reader, [])]
+    except csv.Error as error:
+        raise Refused(f"The first row of the file cannot be read as CSV: {error}.") from None
+    if not whole and lines.tell() >= len(text):
+        raise Refused("The first line is longer than 4 MiB; is this a CSV file?")
+    return cells, reader.line_num
+
+
+def _refuse_decimal_commas(line: str) -> None:
+    for separator in ";\t":
+        cells = line.split(separator)
+        written_so = [bool(re.match(DECIMAL_COMMA, cell)) for cell in cells]
+        others = (cell for cell, comma in zip(cells, written_so, strict=True) if not comma)
+        if len(cells) > 1 and any(written_so) and all(_is_number(cell) for cell in others):
+            raise Refused(DECIMAL_COMMA_REFUSED)
 
 
 def read_shape(path: Path) -> Shape:
     """The separator, and the columns' names: those of the header, or ``column_0``, ``column_1``, …
 
-    A first line with a cell that is neither a number nor missing is a header.
+    A first row with a cell that is neither a number nor missing is a header.
     """
-    with path.open("rb") as file:
-        raw = file.readline(MAX_LINE_BYTES + 1)
-    if len(raw) > MAX_LINE_BYTES:
-        raise Refused("The first line is longer than 4 MiB; is this a CSV file?")
-    try:
-        line = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise Refused("The file is not UTF-8 text; save it as CSV in UTF-8.") from None
-    if "\0" in line:
-        raise Refused("The file is not text; bring CSV, .npy or .npz.")
-    delimiter = max(",;\t", key=line.count)
-    cells = [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
+    text, whole = _head(path)
+    unquoted = io.StringIO(QUOTED.sub("", text), newline="").readline()
+    delimiter = max(",;\t", key=unquoted.count)
+    cells, lines = _first_row(text, whole, delimiter)
     if not any(cells):
         raise Refused("The file begins with an empty line; the first line must be a header or a row of numbers.")
     if len(cells) > MAX_COLUMNS:
         raise Refused(f"The file has {len(cells):,} columns; at most {MAX_COLUMNS:,} are taken.")
+    _refuse_decimal_commas(unquoted)
     has_header = not all(_is_number(cell) for cell in cells)
-    names = [(cell if has_header else "") or f"column_{i}" for i, cell in enumerate(cells)]
-    repeated = _repeated(names) if has_header else None
+    names = _names(cells if has_header else [""] * len(cells))
+    repeated = _repeated(names)
     if repeated is not None:
         raise Refused(f'The header names the column "{repeated[:80]}" twice.')
-    return Shape(delimiter, names, has_header)
+    return Shape(delimiter, names, lines if has_header else 0)
 
 
-def _require_lines(path: Path) -> None:
+def _names(given: list[str]) -> list[str]:
+    """The given names, with one made up for each that is empty, unlike every given one."""
+    taken = set(given)
+    names = []
+    for i, name in enumerate(given):
+        if not name:
+            name = f"column_{i}"
+            while name in taken:
+                name += "_"
+        names.append(name)
+    return names
+
+
+def _scan(path: Path) -> Extent:
     """Refuse a line of more than 4 MiB before it is parsed, which would take many times its size."""
     since = 0  # bytes after the last line's end
+    offset = end = 0
+    has_quotes = False
     with path.open("rb") as file:
         while chunk := file.read(storage.CHUNK_BYTES):
             chunk = chunk.replace(b"\r", b"\n")
@@ -77,6 +144,11 @@ def _require_lines(path: Path) -> None:
             since = longest if first < 0 else len(chunk) - chunk.rfind(b"\n") - 1
             if longest > MAX_LINE_BYTES:
                 raise Refused("A row of the file is longer than 4 MiB; is this a CSV file?")
+            has_quotes = has_quotes or b'"' in chunk
+            filled = len(chunk.rstrip(b"\n"))
+            end = offset + filled if filled else end
+            offset += len(chunk)
+    return Extent(end, has_quotes)
 
 
 def _repeated(names: list[str]) -> str | None:
@@ -88,56 +160,72 @@ def _repeated(names: list[str]) -> str | None:
     return None
 
 
-def _batches(path: Path, shape: Shape, types: dict[str, pa.DataType]):
+def _batches(path: Path, shape: Shape, extent: Extent, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
     """The rows in blocks, with the columns of `types` alone. Cells of the wrong type raise `pa.ArrowInvalid`."""
     try:
-        with arrow_csv.open_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False,
-                block_size=BLOCK_BYTES,
-                column_names=shape.names,
-                skip_rows=int(shape.has_header),
-            ),
-            parse_options=arrow_csv.ParseOptions(delimiter=shape.delimiter),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=types,
-                include_columns=list(types),
-                null_values=MISSING,
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=True,
-            ),
-        ) as reader:
+        with (
+            pa.OSFile(str(path)) as file,
+            arrow_csv.open_csv(
+                file.get_stream(0, extent.end),
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=BLOCK_BYTES,
+                    column_names=shape.names,
+                    skip_rows=shape.header_lines,
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=shape.delimiter,
+                    newlines_in_values=extent.has_quotes,
+                    ignore_empty_lines=len(shape.names) > 1,  # in a single column, an empty line is a missing cell
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types,
+                    include_columns=list(types),
+                    null_values=MISSING,
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=True,
+                ),
+            ) as reader,
+        ):
             yield from reader
     except pa.ArrowInvalid as error:
-        if "Empty CSV file" in str(error):
+        # A header has at most 4 MiB and a block 8, so only a file that ends with its header has too few to skip.
+        if "Empty CSV file" in str(error) or "Could not skip initial" in str(error):
             raise Refused("The data have no rows.") from None
         raise Refused(f"The CSV cannot be read: {str(error).splitlines()[0][:200]}") from None
 
 
-def _numeric_names(path: Path, shape: Shape) -> dict[str, str]:
+def _numeric_names(path: Path, shape: Shape, extent: Extent) -> dict[str, str]:
     """Names of the columns whose every cell is a number or missing, each with its dtype, int64 or float64."""
     found = dict.fromkeys(shape.names, "int64")
-    for batch in _batches(path, shape, dict.fromkeys(shape.names, pa.string())):
+    for batch in _batches(path, shape, extent, dict.fromkeys(shape.names, pa.string())):
         for name in list(found):
             cells = pc.utf8_trim_whitespace(batch.column(name))
             try:
-                if found[name] == "int64":
-                    found[name] = "float64" if cells.null_count else _narrowest(cells)
+                if found[name] == "int64" and not cells.null_count:
+                    found[name] = _narrowest(cells)
                 else:
                     pc.cast(cells, pa.float64())
+                    found[name] = "float64"
             except pa.ArrowInvalid:
                 del found[name]
     return found
 
 
 def _narrowest(cells: pa.Array) -> str:
+    pc.cast(cells, pa.float64())  # first: as an integer, Arrow also takes 0x10, which no float may be
     try:
         pc.cast(cells, pa.int64())
     except pa.ArrowInvalid:
-        pc.cast(cells, pa.float64())
         return "float64"
     return "int64"
+
+
+def _has_decimal_commas(path: Path, shape: Shape, extent: Extent) -> bool:
+    """Whether the first block has a column of nothing but numbers written with a decimal comma."""
+    batch = next(_batches(path, shape, extent, dict.fromkeys(shape.names, pa.string())))
+    columns = (column.drop_null() for column in batch.columns)
+    return any(len(cells) and pc.all(pc.match_substring_regex(cells, DECIMAL_COMMA)).as_py() for cells in columns)
 
 
 def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], MatrixWriter]:
@@ -147,14 +235,15 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
         Refused: with one sentence, where the file is no such table.
     """
     shape = read_shape(path)
-    _require_lines(path)
-    numeric = _numeric_names(path, shape)
+    extent = _scan(path)
+    numeric = _numeric_names(path, shape, extent)
     place = {name: i for i, name in enumerate(name for name in shape.names if name in numeric)}
     columns = [Column(name, numeric.get(name, "text"), place.get(name)) for name in shape.names]
     if not place:
-        raise Refused("No column of the file is numeric.")
+        why = f" {DECIMAL_COMMA_REFUSED}" if _has_decimal_commas(path, shape, extent) else ""
+        raise Refused(f"No column of the file is numeric.{why}")
     writer = MatrixWriter(matrix, len(place), max_cells)
-    for batch in _batches(path, shape, dict.fromkeys(place, pa.string())):
+    for batch in _batches(path, shape, extent, dict.fromkeys(place, pa.string())):
         block = np.empty((batch.num_rows, len(place)))
         for name, i in place.items():
             cells = pc.cast(pc.utf8_trim_whitespace(batch.column(name)), pa.float64())

@@ -101,3 +101,118 @@ def test_what_is_no_table_is_refused_in_a_sentence(tmp_path, text, sentence):
 def test_numbers_too_large_to_compute_with_are_refused(tmp_path):
     with pytest.raises(Refused, match='Column "a" holds numbers too large'):
         read(tmp_path, "a\n1e300\n-1e300\n")
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_every_kind_of_line_end_is_read(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 64)
+    rows = [[i, i + 1] for i in range(200)]
+    columns, matrix = read(tmp_path, f"a,b{end}" + "".join(f"{a},{b}{end}" for a, b in rows))
+    assert [c.name for c in columns] == ["a", "b"]
+    assert matrix.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,5;2,5;3,5\n4,5;5,5;6,5\n",
+        "1,5;2;3;4\n",
+        "1,5\t-2,5\n",
+        "a;b\n1,5;2,5\n",
+        "a;b\n1,5;\n1.234,5;-2,5e3\n",
+    ],
+)
+def test_decimal_commas_are_refused_with_what_to_write(tmp_path, text):
+    with pytest.raises(Refused, match="decimal comma; write them with a point"):
+        read(tmp_path, text)
+
+
+def test_text_with_commas_is_not_taken_for_decimal_commas(tmp_path):
+    with pytest.raises(Refused, match="No column of the file is numeric.$"):
+        read(tmp_path, "a;b\nBonn, Rhein;x\n1,5;y\n")
+
+
+@pytest.mark.parametrize("name", ["1_1", "\u0661"])
+def test_what_only_python_takes_for_a_number_is_a_header(tmp_path, name):
+    columns, matrix = read(tmp_path, f"{name},2\n3,4\n")
+    assert [c.name for c in columns] == [name, "2"]
+    assert matrix.tolist() == [[3, 4]]
+
+
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_a_quoted_header_may_hold_a_line_end(tmp_path, end):
+    columns, matrix = read(tmp_path, f'"size{end}in ""m""",b{end}1,2{end}3,4{end}')
+    assert [c.name for c in columns] == [f'size{end}in "m"', "b"]
+    assert matrix.tolist() == [[1, 2], [3, 4]]
+
+
+def test_quoted_cells_with_line_ends_are_read_across_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 64)
+    columns, matrix = read(tmp_path, "a,note\n" + "".join(f'{i},"one\ntwo, ""three""\n"\n' for i in range(300)))
+    assert [c.dtype for c in columns] == ["int64", "text"]
+    assert matrix[:, 0].tolist() == list(range(300))
+
+
+@pytest.mark.parametrize("header", ['"a, b, c";d', 'd;"a, b, c"', '"a, ""b"", c";d'])
+def test_separators_inside_quotes_are_not_counted(tmp_path, header):
+    columns, matrix = read(tmp_path, f"{header}\n1;2\n")
+    assert len(columns) == 2
+    assert matrix.tolist() == [[1, 2]]
+
+
+def test_a_quotation_mark_inside_a_cell_opens_nothing(tmp_path):
+    columns, _ = read(tmp_path, 'pipe 5",b,c"\n1,2,3\n')
+    assert [c.name for c in columns] == ['pipe 5"', "b", 'c"']
+
+
+@pytest.mark.parametrize("cell", ["x" * 200_000, '"' + "x\n" * 100_000])
+def test_a_first_row_the_parser_gives_up_on_is_refused(tmp_path, cell):
+    with pytest.raises(Refused, match="first row of the file cannot be read"):
+        read(tmp_path, f"{cell},b\n1,2\n")
+
+
+def test_a_first_row_longer_than_the_limit_is_refused_and_a_later_cut_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "MAX_LINE_BYTES", 16)
+    with pytest.raises(Refused, match="first line is longer"):
+        read(tmp_path, '"' + "ab\n" * 8 + '",b\n1,2\n')
+    for name in ("a", "aa"):  # the cut falls on either byte of a letter of two
+        columns, _ = read(tmp_path, f"{name},b\n" + "1,éééééé\n" * 5)
+        assert [c.dtype for c in columns] == ["int64", "text"]
+
+
+def test_a_made_up_name_avoids_the_given_ones(tmp_path):
+    columns, _ = read(tmp_path, "column_1,,column_1_\n1,2,3\n")
+    assert [c.name for c in columns] == ["column_1", "column_1__", "column_1_"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_an_empty_line_of_a_single_column_is_a_missing_cell_except_at_the_end(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(delimited, "BLOCK_BYTES", 16)
+    cells = ["" if i % 3 else str(i) for i in range(100)]
+    columns, matrix = read(tmp_path, "a" + end + end.join(cells) + end * 4)
+    assert matrix.shape == (100, 1)
+    assert columns[0].missing == 66
+    assert np.isnan(matrix[1, 0])
+    assert matrix[99, 0] == 99
+
+
+def test_a_single_header_followed_by_empty_lines_has_no_rows(tmp_path):
+    with pytest.raises(Refused, match="no rows"):
+        read(tmp_path, "a\n\n\n")
+
+
+def test_empty_lines_between_rows_of_several_columns_are_passed_over(tmp_path):
+    _, matrix = read(tmp_path, "a,b\n1,2\n\n3,4\n\n")
+    assert matrix.tolist() == [[1, 2], [3, 4]]
+
+
+def test_text_beside_missing_cells_is_text(tmp_path):
+    columns, matrix = read(tmp_path, "a,town\n1,\n2,Bonn\n")
+    assert [c.dtype for c in columns] == ["int64", "text"]
+    assert matrix.tolist() == [[1], [2]]
+
+
+def test_hexadecimal_codes_are_text(tmp_path):
+    columns, matrix = read(tmp_path, "a,code\n1,0x10\n2,0xff\n")
+    assert [c.dtype for c in columns] == ["int64", "text"]
+    assert matrix.tolist() == [[1], [2]]
