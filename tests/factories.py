@@ -25,11 +25,16 @@ def make_client(address: str = "alice", balance: float = 1000) -> Client:
 
 
 def make_worker(
-    name: str = "rtx4090", gpu_type: str = "RTX 4090", capacity: float = 82.6, stake: float = 150, slots: int = 1
+    name: str = "rtx4090",
+    gpu_type: str = "RTX 4090",
+    capacity: float = 82.6,
+    stake: float = 150,
+    slots: int = 1,
+    user: Any = None,
 ) -> Worker:
     """A worker whose machine is enrolled and has just been heard."""
     made = workers.register_worker(
-        name=name, gpu_type=gpu_type, compute_capacity=capacity, stake_amount=stake, user=None
+        name=name, gpu_type=gpu_type, compute_capacity=capacity, stake_amount=stake, user=user
     )
     enrol(made.enrolment_key, gpu_type, slots)
     return Worker.objects.select_related("contributor__wallet", "stake").get(pk=made.worker.pk)

@@ -44,7 +44,8 @@ def _lock_live(assignment: Assignment, fence: int, *states: AssignmentState) -> 
     """
     job = Job.objects.select_for_update(no_key=True).get(pk=assignment.job_id)
     now = Assignment.objects.select_related("worker").get(pk=assignment.pk)
-    live = now.state in states and now.fence == fence == job.attempt and now.lease_expires_at >= database_now()
+    due = min(now.lease_expires_at, job.deadline_at)
+    live = now.state in states and now.fence == fence == job.attempt and due >= database_now()
     if not live:
         raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
     now.job = job

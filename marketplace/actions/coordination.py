@@ -89,7 +89,7 @@ def _assign_batch() -> int:
         if network.draining:
             return 0
         workers = candidates(now)
-        jobs = _waiting_jobs(workers)
+        jobs = _waiting_jobs(workers, now)
         if not jobs:
             return 0
         picks, worker_virtual_time = match(
@@ -149,7 +149,7 @@ def candidates(now: datetime) -> list[Candidate]:
     ]
 
 
-def _waiting_jobs(workers: list[Candidate]) -> list[Waiting]:
+def _waiting_jobs(workers: list[Candidate], now: datetime) -> list[Waiting]:
     """The next jobs of each class that some free worker meets: a batch of each, whatever the backlog.
 
     A class whose next jobs bar every free worker does not keep the others back.
@@ -157,7 +157,7 @@ def _waiting_jobs(workers: list[Candidate]) -> list[Waiting]:
     free = [w for w in workers if w.online and not w.busy and w.free_slots > 0]
     if not free:
         return []
-    pending = Job.objects.filter(state=JobState.PENDING.value)
+    pending = Job.objects.filter(state=JobState.PENDING.value, deadline_at__gt=now)
     classes = ResourceClass.objects.filter(Exists(pending.filter(resource_class=OuterRef("pk"))))
     jobs: list[Job] = []
     demands: dict[int, Demand] = {}

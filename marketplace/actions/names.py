@@ -4,6 +4,7 @@ import re
 
 from marketplace.domain.errors import Refused
 
+RESERVED = {"treasury", "issuance"}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}")
 
 
@@ -15,4 +16,6 @@ def check_name(name: object, *, what: str) -> str:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Refused(f"{what} must be 1 to 64 letters, digits or any of _ . : @ - and begin with a letter or a digit.")
+    if name.lower() in RESERVED:
+        raise Refused(f"{what} cannot be {name}, which is the network's own.")
     return name

@@ -42,13 +42,15 @@ def top_up(*, name: str, amount: object, user: Any, api_key: ApiKey | None = Non
 
     Raises:
         NotFound: no such worker of this user's.
-        Refused: an amount that cannot be one, or more than the wallet holds.
+        Refused: an amount that cannot be one, more than the wallet holds, or too little to reach the least stake.
     """
     worker = find_worker(name=name, user=user)
     micro = to_micro(amount, name="amount", minimum=1)
     with transaction.atomic():
         worker = lock_worker(worker.pk)
         wallet = worker.contributor.wallet
+        if worker.stake.balance + micro < settings.POLICY.micro("minimum_stake"):
+            raise Refused(f"A stake is at least {settings.POLICY.minimum_stake:,} tokens; add enough to reach it.")
         spend(api_key, micro)
         # The worker's row is locked, so that the count of its top-ups makes a key of its own.
         count = Transfer.objects.filter(destination=worker.stake, code=Code.STAKE.value).count()

@@ -15,6 +15,7 @@ from marketplace.domain.pricing import reward_floor
 from marketplace.models import Client, Dataset
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
+from workers.catalog.gpus import KNOWN_GPUS
 from workers.catalog.parameters import ParameterError
 from workers.protocol import gpu_tag
 
@@ -167,6 +168,8 @@ def _demand(requirements: Mapping[str, Any]) -> Demand:
     capacity = requirements.get("min_compute_capacity") or 0
     if not isinstance(gpu_type, str) or len(gpu_type) > 64:
         raise Refused("requirements.gpu_type must be the name of a GPU.")
+    if gpu_type and gpu_type.upper() != "CPU" and gpu_type not in KNOWN_GPUS:
+        raise Refused(f"requirements.gpu_type must be CPU or one of {', '.join(sorted(KNOWN_GPUS))}.")
     if isinstance(memory, bool) or not isinstance(memory, int) or not 0 <= memory <= MAX_MEMORY_BYTES:
         raise Refused("requirements.min_memory_bytes must be a whole number of bytes, 0 or more.")
     if isinstance(capacity, bool) or not isinstance(capacity, (int, float)) or not 0 <= capacity <= 1e6:

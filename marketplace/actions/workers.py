@@ -156,7 +156,9 @@ def _gpu(gpu_type: str, memory_bytes: int = 0) -> dict[str, Any]:
 def _stake(worker: Worker, wallet: Account, stake: int, user: Any) -> None:
     postings = []
     if settings.SANDBOX:
-        grant = stake + round(settings.POLICY.sandbox_worker_grant * MICRO)
+        grant = stake
+        pocket = round(settings.POLICY.sandbox_worker_grant * MICRO)
+        postings.append(Posting(issuance(), wallet, pocket, Code.MINT, f"worker:{worker.pk}:mint:pocket"))
     else:  # an operator's own wallet need not hold it: they may mint
         grant = max(0, stake - wallet.balance) if user and user.is_staff else 0
     if grant:

@@ -66,10 +66,26 @@ BEGIN
       LEFT JOIN marketplace_contributor o ON o.id = w.contributor_id
       WHERE j.id = NEW.job_id AND (
         (NEW.code = 'hold' AND NEW.destination_id = j.escrow_id AND NEW.source_id = c.wallet_id AND NEW.amount = j.reward)
-        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id)
+        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id AND (
+          (j.state = 'computing' AND NEW.amount < j.reward)  -- a share for a worker whose job is called off
+          OR (j.state = 'completed' AND EXISTS (
+            SELECT 1 FROM marketplace_verdict v JOIN marketplace_assignment a ON a.id = v.assignment_id
+            WHERE a.job_id = j.id AND a.fence = j.attempt AND v.outcome = 'accepted'))))
         OR (NEW.code = 'fee' AND NEW.source_id = j.escrow_id)
         OR (NEW.code = 'void' AND NEW.source_id = j.escrow_id AND NEW.destination_id = c.wallet_id))) THEN
     RAISE EXCEPTION 'an escrow belongs to its job, its client and its worker'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.code = 'stake' AND NOT EXISTS (
+      SELECT 1 FROM marketplace_worker w JOIN marketplace_contributor o ON o.id = w.contributor_id
+      WHERE w.stake_id = NEW.destination_id AND o.wallet_id = NEW.source_id) THEN
+    RAISE EXCEPTION 'a stake is its own contributor''s' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.code = 'slash' AND EXISTS (
+      SELECT 1 FROM marketplace_account WHERE id = NEW.destination_id AND kind = 'wallet') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_job j JOIN marketplace_client c ON c.id = j.client_id
+      WHERE j.id = NEW.job_id AND c.wallet_id = NEW.destination_id) THEN
+    RAISE EXCEPTION 'a slash goes to the treasury or to the client of its job'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
@@ -139,8 +155,8 @@ BEGIN
     RAISE EXCEPTION 'a job ends with its escrow empty' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF NEW.state = 'verified' AND NOT EXISTS (
-      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture') THEN
-    RAISE EXCEPTION 'a verified job was paid' USING ERRCODE = 'integrity_constraint_violation';
+      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture' AND amount = NEW.reward) THEN
+    RAISE EXCEPTION 'a verified job was paid in full' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
 END $$;
@@ -269,3 +285,50 @@ CREATE TRIGGER cn_grant_delete BEFORE DELETE ON marketplace_grant
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a grant is never deleted');
 CREATE TRIGGER cn_grant_truncate BEFORE TRUNCATE ON marketplace_grant
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a grant is never deleted');
+
+-- identities -------------------------------------------------------------------------------------------------------
+CREATE FUNCTION cn_client_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.address, NEW.wallet_id)
+    IS DISTINCT FROM (OLD.id, OLD.address, OLD.wallet_id) THEN
+    RAISE EXCEPTION 'a client keeps its name and wallet' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_client_update BEFORE UPDATE ON marketplace_client FOR EACH ROW EXECUTE FUNCTION cn_client_update();
+CREATE TRIGGER cn_client_delete BEFORE DELETE ON marketplace_client
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a client is never deleted');
+
+CREATE FUNCTION cn_contributor_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.wallet_id)
+    IS DISTINCT FROM (OLD.id, OLD.wallet_id) THEN
+    RAISE EXCEPTION 'a contributor keeps its wallet' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_contributor_update BEFORE UPDATE ON marketplace_contributor FOR EACH ROW EXECUTE FUNCTION cn_contributor_update();
+CREATE TRIGGER cn_contributor_delete BEFORE DELETE ON marketplace_contributor
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a contributor is never deleted');
+
+CREATE FUNCTION cn_worker_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.name, NEW.contributor_id, NEW.stake_id)
+    IS DISTINCT FROM (OLD.id, OLD.name, OLD.contributor_id, OLD.stake_id) THEN
+    RAISE EXCEPTION 'a worker keeps its name, contributor and stake' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_worker_update BEFORE UPDATE ON marketplace_worker FOR EACH ROW EXECUTE FUNCTION cn_worker_update();
+CREATE TRIGGER cn_worker_delete BEFORE DELETE ON marketplace_worker
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a worker is never deleted');
+
+CREATE FUNCTION cn_dataset_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.sha256, NEW.rows, NEW.matrix_sha256, NEW.matrix_bytes, NEW.matrix_columns)
+    IS DISTINCT FROM (OLD.sha256, OLD.rows, OLD.matrix_sha256, OLD.matrix_bytes, OLD.matrix_columns) THEN
+    RAISE EXCEPTION 'a dataset keeps its content' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_dataset_update BEFORE UPDATE ON marketplace_dataset FOR EACH ROW EXECUTE FUNCTION cn_dataset_update();

@@ -28,6 +28,10 @@ END;
 CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer BEGIN
   SELECT RAISE(ABORT, 'a transfer is never replaced') WHERE EXISTS (
     SELECT 1 FROM marketplace_transfer WHERE id = NEW.id OR idempotency_key = NEW.idempotency_key);
+  SELECT RAISE(ABORT, 'an amount is a whole number of micro-tokens') WHERE typeof(NEW.amount) <> 'integer';
+  -- An OR IGNORE of the statement would have its way with the CHECK on a balance; with RAISE it has none.
+  SELECT RAISE(ABORT, 'an account is never overdrawn') WHERE EXISTS (
+    SELECT 1 FROM marketplace_account WHERE id = NEW.source_id AND kind <> 'issuance' AND balance < NEW.amount);
   SELECT RAISE(ABORT, 'this code does not join these accounts') WHERE NOT EXISTS (
     SELECT 1 FROM marketplace_account s, marketplace_account d
     WHERE s.id = NEW.source_id AND d.id = NEW.destination_id AND (NEW.code, s.kind, d.kind) IN (VALUES
@@ -50,14 +54,30 @@ CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer BEGIN
       LEFT JOIN marketplace_contributor o ON o.id = w.contributor_id
       WHERE j.id = NEW.job_id AND (
         (NEW.code = 'hold' AND NEW.destination_id = j.escrow_id AND NEW.source_id = c.wallet_id AND NEW.amount = j.reward)
-        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id)
+        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id AND (
+          (j.state = 'computing' AND NEW.amount < j.reward)  -- a share for a worker whose job is called off
+          OR (j.state = 'completed' AND EXISTS (
+            SELECT 1 FROM marketplace_verdict v JOIN marketplace_assignment a ON a.id = v.assignment_id
+            WHERE a.job_id = j.id AND a.fence = j.attempt AND v.outcome = 'accepted'))))
         OR (NEW.code = 'fee' AND NEW.source_id = j.escrow_id)
         OR (NEW.code = 'void' AND NEW.source_id = j.escrow_id AND NEW.destination_id = c.wallet_id)));
+  SELECT RAISE(ABORT, 'a stake is its own contributor''s')
+    WHERE NEW.code = 'stake' AND NOT EXISTS (
+      SELECT 1 FROM marketplace_worker w JOIN marketplace_contributor o ON o.id = w.contributor_id
+      WHERE w.stake_id = NEW.destination_id AND o.wallet_id = NEW.source_id);
+  SELECT RAISE(ABORT, 'a slash goes to the treasury or to the client of its job')
+    WHERE NEW.code = 'slash' AND EXISTS (
+      SELECT 1 FROM marketplace_account WHERE id = NEW.destination_id AND kind = 'wallet') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_job j JOIN marketplace_client c ON c.id = j.client_id
+      WHERE j.id = NEW.job_id AND c.wallet_id = NEW.destination_id);
 END;
 
 CREATE TRIGGER cn_transfer_apply AFTER INSERT ON marketplace_transfer BEGIN
   UPDATE marketplace_account SET balance = balance - NEW.amount, last_transfer = NEW.id WHERE id = NEW.source_id;
   UPDATE marketplace_account SET balance = balance + NEW.amount, last_transfer = NEW.id WHERE id = NEW.destination_id;
+  SELECT RAISE(ABORT, 'a transfer moves both balances') WHERE 2 <> (
+    SELECT count(*) FROM marketplace_account
+    WHERE id IN (NEW.source_id, NEW.destination_id) AND last_transfer = NEW.id);
 END;
 
 CREATE TRIGGER cn_transfer_update BEFORE UPDATE ON marketplace_transfer BEGIN
@@ -101,9 +121,9 @@ CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
   SELECT RAISE(ABORT, 'a job ends with its escrow empty')
     WHERE NEW.state IN ('verified', 'failed', 'cancelled') AND NOT EXISTS (
       SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = 0 AND last_transfer > 0);
-  SELECT RAISE(ABORT, 'a verified job was paid')
+  SELECT RAISE(ABORT, 'a verified job was paid in full')
     WHERE NEW.state = 'verified' AND NOT EXISTS (
-      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture');
+      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture' AND amount = NEW.reward);
 END;
 
 CREATE TRIGGER cn_job_delete BEFORE DELETE ON marketplace_job BEGIN
@@ -218,4 +238,42 @@ END;
 
 CREATE TRIGGER cn_grant_delete BEFORE DELETE ON marketplace_grant BEGIN
   SELECT RAISE(ABORT, 'a grant is never deleted');
+END;
+
+-- identities -------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_client_update BEFORE UPDATE ON marketplace_client BEGIN
+  SELECT RAISE(ABORT, 'a client keeps its name and wallet')
+    WHERE NEW.id IS NOT OLD.id OR NEW.address IS NOT OLD.address OR NEW.wallet_id IS NOT OLD.wallet_id;
+END;
+
+CREATE TRIGGER cn_client_delete BEFORE DELETE ON marketplace_client BEGIN
+  SELECT RAISE(ABORT, 'a client is never deleted');
+END;
+
+CREATE TRIGGER cn_contributor_update BEFORE UPDATE ON marketplace_contributor BEGIN
+  SELECT RAISE(ABORT, 'a contributor keeps its wallet')
+    WHERE NEW.id IS NOT OLD.id OR NEW.wallet_id IS NOT OLD.wallet_id;
+END;
+
+CREATE TRIGGER cn_contributor_delete BEFORE DELETE ON marketplace_contributor BEGIN
+  SELECT RAISE(ABORT, 'a contributor is never deleted');
+END;
+
+CREATE TRIGGER cn_worker_update BEFORE UPDATE ON marketplace_worker BEGIN
+  SELECT RAISE(ABORT, 'a worker keeps its name, contributor and stake')
+    WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name OR NEW.contributor_id IS NOT OLD.contributor_id OR NEW.stake_id IS NOT OLD.stake_id;
+END;
+
+CREATE TRIGGER cn_worker_delete BEFORE DELETE ON marketplace_worker BEGIN
+  SELECT RAISE(ABORT, 'a worker is never deleted');
+END;
+
+CREATE TRIGGER cn_dataset_update BEFORE UPDATE ON marketplace_dataset BEGIN
+  SELECT RAISE(ABORT, 'a dataset keeps its content')
+    WHERE NEW.sha256 IS NOT OLD.sha256 OR NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256 OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns;
+END;
+
+CREATE TRIGGER cn_dataset_delete BEFORE DELETE ON marketplace_dataset BEGIN
+  SELECT RAISE(ABORT, 'a dataset of a job is never deleted')
+    WHERE EXISTS (SELECT 1 FROM marketplace_job WHERE dataset_id = OLD.sha256);
 END;

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from marketplace import storage
 from marketplace.domain.errors import Refused
 from marketplace.tables.arrays import Header, open_archive, read_header
 from workers.catalog.base import Answer, AnswerError, CatalogModel, Params
@@ -33,7 +34,7 @@ def read_answer(path: Path, model: CatalogModel, params: Params, rows: int, feat
             return {name: _read(archive, name, header) for name, header in headers.items()}
     except Refused as error:
         raise AnswerError(str(error)) from None
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         if isinstance(error, AnswerError):
             raise
         raise AnswerError("The answer is not an archive of arrays.") from None
@@ -51,7 +52,9 @@ def _headers(archive: zipfile.ZipFile) -> Mapping[str, Header]:
 
 
 def _read(archive: zipfile.ZipFile, name: str, header: Header) -> NDArray:
+    content = bytearray()
     with archive.open(f"{name}.npy") as member:
-        content = member.read()
+        while chunk := member.read(storage.CHUNK_BYTES):  # the archive is open for small reads alone
+            content += chunk
     array = np.frombuffer(content, header.dtype, offset=header.offset)
     return array.reshape(header.shape, order="F" if header.fortran_order else "C")

@@ -1,6 +1,7 @@
 """Reputation with its reasons, and rejections that contributors contest."""
 
 import pytest
+from django.contrib.auth import get_user_model
 
 from marketplace.actions import contests, minting, standing, workers
 from marketplace.domain.errors import Conflict, InsufficientFunds, NotFound, Refused
@@ -157,11 +158,11 @@ def test_an_overturn_gives_back_what_the_rejection_took_and_no_more():
 def nearly_lost(*names: str):
     """Workers of one contributor whose first has its last rejection before it is out, and contests it."""
     make.make_client()
-    first = make.make_worker()
+    owner = get_user_model().objects.create_user("owner")
+    first = make.make_worker(user=owner)
     Contributor.objects.update(reputation=55)
     for name in names:
-        make.make_worker(name)
-        Worker.objects.filter(name=name).update(contributor=first.contributor)
+        make.make_worker(name, user=owner)
     Worker.objects.exclude(pk=first.pk).update(draining=True)
     wrong = answer_wrongly(make.make_job(reward=5))
     contest(wrong)

@@ -1,5 +1,9 @@
 """A job's life through the actions: who is paid, when, and what happens when something goes wrong."""
 
+import base64
+import io
+
+import numpy as np
 import pytest
 from django.db.models import F
 
@@ -44,6 +48,16 @@ def test_a_right_answer_is_paid_once_in_full(model_type):
         "completed",
         "verified",
     ]
+
+
+def test_a_right_answer_above_a_mebibyte_is_paid_like_any_other():
+    make.make_client()
+    make.make_worker()
+    X = np.random.default_rng(0).normal(size=(420, 400))  # the answer holds a 400 × 400 Gram matrix
+    file = io.BytesIO()
+    np.save(file, X)
+    job = make.make_job(model_type="pca_analysis", input_data=base64.b64encode(file.getvalue()).decode())
+    assert make.run_to_end(job).state == "verified"
 
 
 def test_a_wrong_answer_is_slashed_and_another_worker_does_the_job():

@@ -98,6 +98,7 @@ def test_a_sample_is_made_once_a_kind_and_is_what_is_computed():
         ({"model_type": "pca_analysis", "data": make.rows(9, 2), "params": {"n_components": 3}}, "n_components"),
         ({"data": [[1.0, 2.0, 3.0]]}, "row"),
         ({"requirements": {"gpu": "A100"}}, "'gpu'"),
+        ({"requirements": {"gpu_type": "X123"}}, "CPU or one of"),
         ({"requirements": {"min_memory_bytes": -1}}, "min_memory_bytes"),
         ({"requirements": {"min_compute_capacity": "9"}}, "min_compute_capacity"),
         ({"deadline_seconds": 0}, "deadline_seconds"),

@@ -24,6 +24,10 @@ def test_in_the_sandbox_a_newcomer_gets_its_stake_and_a_hundred_tokens():
     assert worker.contributor.reputation == 100
 
 
+def test_the_largest_stake_is_taken():
+    assert register(stake_amount=1e9).worker.stake.balance == 10**15
+
+
 @pytest.mark.parametrize(
     ("more", "sentence"),
     [
@@ -37,6 +41,7 @@ def test_in_the_sandbox_a_newcomer_gets_its_stake_and_a_hundred_tokens():
         ({"compute_capacity": float("inf")}, "compute_capacity"),
         ({"name": ""}, "worker_id must be"),
         ({"name": "a b"}, "worker_id must be"),
+        ({"name": "Treasury"}, "the network's own"),
         ({"name": "../../etc"}, "worker_id must be"),
         ({"name": "x" * 65}, "worker_id must be"),
         ({"gpu_type": ""}, "gpu_type"),

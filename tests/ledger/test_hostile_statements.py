@@ -88,6 +88,18 @@ HOSTILE = {
     "delete an answer": "DELETE FROM marketplace_result",
     "change a verdict": "UPDATE marketplace_verdict SET outcome = 'rejected'",
     "delete a verdict": "DELETE FROM marketplace_verdict",
+    "redirect a client's refunds": "UPDATE marketplace_client SET wallet_id = {worker} WHERE address = 'alice'",
+    "delete a client": "DELETE FROM marketplace_client",
+    "delete a worker": "DELETE FROM marketplace_worker",
+    "delete a contributor": "DELETE FROM marketplace_contributor",
+    "redirect a contributor's earnings": "UPDATE marketplace_contributor SET wallet_id = {alice}",
+    "give a worker another stake": "UPDATE marketplace_worker SET stake_id = {open_escrow}",
+    "change a dataset": "UPDATE marketplace_dataset SET matrix_sha256 = 'f'",
+    "delete a job's dataset": "DELETE FROM marketplace_dataset",
+    "slash into a pocket": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({stake}, {worker}, 5, 'slash', 'x')",
+    "stake for another": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {stake}, 5, 'stake', 'x')",
     "change an event": "UPDATE marketplace_event SET actor = 'nobody'",
     "delete an event": "DELETE FROM marketplace_event",
     # access
@@ -109,6 +121,12 @@ HOSTILE = {
     "allow oneself": "UPDATE marketplace_allowance SET spender_id = owner_id",
 }
 SQLITE_ONLY = {
+    "overdraw and be ignored": "INSERT OR IGNORE INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, 900000000000000, 'transfer', 'x')",
+    "overdraw and fail": "INSERT OR FAIL INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, 900000000000000, 'transfer', 'x')",
+    "move half a micro-token": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, 1.5, 'transfer', 'x')",
     "replace an account": "INSERT OR REPLACE INTO marketplace_account (id, kind, name, balance, last_transfer) "
     "SELECT id, kind, name, 0, 0 FROM marketplace_account WHERE name = 'alice'",
     "replace a transfer": "INSERT OR REPLACE INTO marketplace_transfer (id, source_id, destination_id, amount, code, "
@@ -156,6 +174,7 @@ def books(db) -> dict[str, str]:
     return {
         "alice": str(Account.objects.get(kind="wallet", name="alice").pk),
         "worker": str(worker.contributor.wallet_id),
+        "stake": str(worker.stake_id),
         "open_escrow": str(open_.escrow_id),
         "verified": str(verified.pk),
         "verified_id": verified.pk.hex if plain else str(verified.pk),
@@ -196,6 +215,20 @@ def test_postgresql_refuses_to(attempt, books):
     if connection.vendor != "postgresql":
         pytest.skip("PostgreSQL's own statements")
     refuse(POSTGRESQL_ONLY[attempt], books)
+
+
+def test_an_answer_that_nobody_checked_is_not_paid(books):
+    job = Job.objects.get(pk=books["open_id"])
+    make.start(make.assign(job))
+    pay = (
+        "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+        "idempotency_key, job_id) VALUES ({open_escrow}, {worker}, 30000000, 'capture', 'x', '{open_id}')"
+    )
+    refuse(pay, books)
+    Job.objects.filter(pk=job.pk).update(state="completed")
+    refuse(pay, books)
+    refuse(pay.replace("30000000", "1"), books)
+    Job.objects.filter(pk=job.pk).update(state="pending", worker=None)
 
 
 def test_the_guards_are_those_of_the_file(db):
