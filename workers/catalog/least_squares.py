@@ -5,7 +5,9 @@ diag H = 1), the objective over n is F(w) = ‖yc/√n − A w‖² + (α/n)‖T
 g = Aᵀr/√n − (α/n) T⁻² w, half its negative gradient at an answer, F(w) − min F = gᵀH⁺g exactly.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +16,46 @@ from workers.catalog.base import DataError, Float, Progress
 
 RANK_TOLERANCE = 1e-6  # singular values of standardised columns, relative to the largest
 REFINEMENTS_MAX = 12
+SHIFT_ROWS = 256  # about how many rows give the shift
+SPREAD_MIN, SPREAD_MAX = 1e-140, 1e150  # of the target and of a column: squares, and parts of them, stay in range
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Column means of X as shift + offset (each (d,)), and the target less its mean (n,).
+
+    X − shift is exact where a column's values lie within a factor of two of each other (Sterbenz), so
+    (X − shift) − offset keeps all digits of a column whose spread is far below its mean.
+    """
+
+    shift: Float
+    offset: Float
+    y_mean: float
+    y_centred: Float
+
+    @property
+    def mean(self) -> Float:
+        """The means rounded to float64, for the intercept."""
+        return np.asarray(self.shift + self.offset)
+
+    def apply(self, X: Float) -> Float:
+        """Rows of X less the means."""
+        return np.asarray((X - self.shift) - self.offset)
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Means over the rows, the scales t (1 for a constant column), and the variance of y (not divided by n − 1)."""
+    """The centre, the scales t (infinite for a constant column), and the variance of y (not divided by n − 1)."""
 
-    mean: Float
-    y_mean: float
+    centre: Centre
     scale: Float
     y_variance: float
+
+    def standardiser(self, backend: Backend = NUMPY) -> Callable[[Any], Any]:
+        """A function from a block of rows on the device to (block − mean) / scale; 0 in a constant column."""
+        shift, offset = backend.asarray(self.centre.shift), backend.asarray(self.centre.offset)
+        scale = backend.asarray(self.scale)
+        return lambda block: ((block - shift) - offset) / scale
 
 
 @dataclass(frozen=True)
@@ -45,32 +77,64 @@ class Gradient:
     intercept: float
 
 
-def means(X: Float, y: Float) -> tuple[Float, float]:
-    """Column means of X and the mean of y, in one pass."""
-    total = np.zeros(X.shape[1])
-    for rows in row_slices(X):
-        total += np.ones(rows.stop - rows.start) @ X[rows]
-    return total / len(X), float(np.mean(y))
+def centre(X: Float, y: Float) -> Centre:
+    """The means of X in one pass, after a shift by the mean of some rows, and the target centred twice.
+
+    Raises:
+        DataError: the target varies so little that its squares underflow.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = X[:: max(1, len(X) // SHIFT_ROWS)].mean(axis=0)
+        total = np.zeros(X.shape[1])
+        for rows in row_slices(X):
+            total += np.ones(rows.stop - rows.start) @ (X[rows] - shift)
+        y_shift = float(y[0]) if y.min() == y.max() else float(np.mean(y))
+        rest = y - y_shift
+        y_offset = float(np.mean(rest))
+        y_centred = rest - y_offset
+        if 0.0 < float(np.abs(y_centred).max()) < SPREAD_MIN:
+            raise DataError(f"The target's values differ by less than {SPREAD_MIN:.0e}: scale the target up.")
+    return Centre(shift, total / len(X), y_shift + y_offset, y_centred)
+
+
+def scales(reach: Float, parts: Iterable[Float], rows: int, penalty: float) -> Float:
+    """sqrt(mean square + penalty) of each column of the centred `parts`, which hold `rows` rows together.
+
+    Columns are divided by `reach`, their largest absolute value, before they are squared: nothing underflows.
+    """
+    unit = np.where(reach > 0.0, reach, 1.0)
+    squares = np.zeros(len(reach))
+    for part in parts:
+        ratio = part / unit
+        squares += np.einsum("ij,ij->j", ratio, ratio)
+    return np.asarray(np.hypot(unit * np.sqrt(squares / rows), penalty**0.5))
 
 
 def moments(X: Float, y: Float, alpha: float) -> Moments:
-    """Two passes: the second is centred, so a large mean costs no digits.
+    """Three passes: the last is centred, so a large mean costs no digits. Only a column of equal values is constant.
 
     Raises:
-        DataError: a number overflows.
+        DataError: a number overflows, or the target's squares underflow.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, y_mean = means(X, y)
-        squares = np.zeros(X.shape[1])
+        at = centre(X, y)
+        low, high = X[0].copy(), X[0].copy()
         for rows in row_slices(X):
-            centred = X[rows] - mean
-            squares += np.einsum("ij,ij->j", centred, centred)
-        y_variance = float(np.mean((y - y_mean) ** 2))
-        constant = np.sqrt(squares / len(X)) <= 1e-12 * np.abs(mean)
-        scale = np.sqrt(np.where(constant, 0.0, squares) / len(X) + alpha / len(X))
-    if not (np.isfinite(scale).all() and np.isfinite(mean).all() and np.isfinite(y_variance)):
+            low, high = np.minimum(low, X[rows].min(axis=0)), np.maximum(high, X[rows].max(axis=0))
+        reach = np.maximum(np.abs(at.apply(low)), np.abs(at.apply(high)))
+        constant = low == high
+        scale = scales(reach, (at.apply(X[rows]) for rows in row_slices(X)), len(X), alpha / len(X))
+        y_variance = float(np.mean(at.y_centred**2))
+    if not ((reach <= SPREAD_MAX).all() and np.isfinite(scale).all() and np.isfinite(y_variance)):
         raise DataError("The numbers are too large: scale the columns to below 1e100.")
-    return Moments(mean, y_mean, np.where(constant | (scale == 0.0), np.inf, scale), y_variance)
+    if (scale[~constant] < np.finfo(np.float64).tiny).any():
+        raise DataError("A column's values differ by too little for 64-bit numbers: scale the column up.")
+    return Moments(at, np.where(constant, np.inf, scale), y_variance)
+
+
+def penalties(scale: Float, alpha: float, rows: int) -> Float:
+    """(α/n) T⁻², the penalty on each standardised coefficient."""
+    return np.asarray(((alpha / rows) ** 0.5 / scale) ** 2)
 
 
 def normal_matrix(X: Float, at: Moments, alpha: float, backend: Backend = NUMPY) -> Float:
@@ -79,12 +143,12 @@ def normal_matrix(X: Float, at: Moments, alpha: float, backend: Backend = NUMPY)
     A constant column (scale infinity) gives a row and column of zeros.
     """
     xp = backend.xp
-    mean, scale = backend.asarray(at.mean), backend.asarray(at.scale)
+    standardised = at.standardiser(backend)
     total = backend.asarray(np.zeros((X.shape[1], X.shape[1])))
     for _, block in backend.blocks(X):
-        scaled = (block - mean) / scale
+        scaled = standardised(block)
         total = total + xp.matmul(scaled.T, scaled)
-    H = backend.to_numpy(total) / len(X) + np.diag(alpha / len(X) / at.scale**2)
+    H = backend.to_numpy(total) / len(X) + np.diag(penalties(at.scale, alpha, len(X)))
     return np.asarray((H + H.T) / 2)
 
 
@@ -103,22 +167,23 @@ def solve(H: Spectrum, g: Float) -> Float:
     return np.asarray(H.vectors @ ((H.vectors.T @ g) / H.values))
 
 
-def gradient(X: Float, y: Float, b: Float, at: Moments, alpha: float, backend: Backend = NUMPY) -> Gradient:
-    """One pass in float64 over the centred rows."""
-    xp = backend.xp
-    mean, coefficients = backend.asarray(at.mean), backend.asarray(b)
+def gradient(X: Float, b: Float, at: Moments, alpha: float, backend: Backend = NUMPY) -> Gradient:
+    """One pass in float64 over the standardised rows, whose products neither underflow nor overflow."""
+    xp, middle = backend.xp, at.centre
+    w = np.multiply(b, at.scale, out=np.zeros(len(b)), where=np.isfinite(at.scale))
+    standardised, coefficients = at.standardiser(backend), backend.asarray(w)
     raw = backend.asarray(np.zeros(X.shape[1]))
     squares, rest = 0.0, 0.0
     for rows, block in backend.blocks(X):
-        centred = block - mean
-        residual = backend.asarray(y[rows] - at.y_mean) - xp.matmul(centred, coefficients)
-        raw = raw + xp.matmul(centred.T, residual)
+        scaled = standardised(block)
+        residual = backend.asarray(middle.y_centred[rows]) - xp.matmul(scaled, coefficients)
+        raw = raw + xp.matmul(scaled.T, residual)
         squares += float(xp.sum(residual * residual))
         rest += float(xp.sum(residual))
-    g = (backend.to_numpy(raw) - alpha * b) / at.scale / len(X)
+    g = backend.to_numpy(raw) / len(X) - penalties(at.scale, alpha, len(X)) * w
     # What is left of the mean (rounding) belongs to the intercept.
     drift = rest / len(X)
-    return Gradient(g, squares / len(X) - drift * drift, at.y_mean - float(at.mean @ b) + drift)
+    return Gradient(g, squares / len(X) - drift * drift, middle.y_mean - float(middle.mean @ b) + drift)
 
 
 def fit(X: Float, y: Float, alpha: float, backend: Backend, progress: Progress) -> tuple[Float, Float]:
@@ -133,10 +198,10 @@ def fit(X: Float, y: Float, alpha: float, backend: Backend, progress: Progress) 
     progress(0.1, "normal equations")
     H = spectrum(normal_matrix(X, at, alpha, backend))
     w = np.zeros(X.shape[1])
-    intercept, before = at.y_mean, np.inf
+    intercept, before = at.centre.y_mean, np.inf
     for refinement in range(REFINEMENTS_MAX):
         progress(0.6 + 0.4 * refinement / REFINEMENTS_MAX, f"refinement {refinement + 1}")
-        found = gradient(X, y, w / at.scale, at, alpha, backend)
+        found = gradient(X, w / at.scale, at, alpha, backend)
         intercept = found.intercept
         step = solve(H, found.g)
         size = float(np.linalg.norm(step))
@@ -145,8 +210,9 @@ def fit(X: Float, y: Float, alpha: float, backend: Backend, progress: Progress) 
         w, before = w + step, size
         if size <= 1e-15 * float(np.linalg.norm(w)):
             break
-    b = w / at.scale
-    intercept = at.y_mean - float(at.mean @ b)
+    with np.errstate(over="ignore", invalid="ignore"):
+        b = w / at.scale
+        intercept = at.centre.y_mean - float(at.centre.mean @ b)
     if not (np.isfinite(b).all() and np.isfinite(intercept)):
         raise DataError("The numbers are too large or too small to fit: scale the columns.")
     return b, np.asarray(intercept)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workers.catalog import least_squares
-from workers.catalog.base import Check, Float
+from workers.catalog.base import Check, DataError, Float
 from workers.catalog.least_squares import Gradient, Moments
 
 SAMPLES = 4
@@ -52,19 +52,22 @@ def sketch(problem: Problem, b: Float, intercept: float, rng: np.random.Generato
     method = f"row samples: excess over the least sum of squares, over n; {SAMPLES} samples of {ROWS_PER_FEATURE}d rows"
     picks = np.sort(rng.integers(rows, size=(SAMPLES, ROWS_PER_FEATURE * features)), axis=1)
     with np.errstate(all="ignore"):
-        mean, y_mean = least_squares.means(X, y)
-        sampled = [X[pick] - mean for pick in picks]
-        squares = sum(np.einsum("ij,ij->j", part, part) for part in sampled) / picks.size
-        scale = np.sqrt(squares + problem.alpha / rows)
-        if not np.isfinite(scale).all() or (scale <= 1e-9 * np.abs(mean)).any() or (scale == 0).any():
+        try:
+            middle = least_squares.centre(X, y)
+        except DataError as error:
+            return Check("inconclusive", method, str(error))
+        sampled = [middle.apply(X[pick]) for pick in picks]
+        reach = np.max([np.abs(part).max(axis=0) for part in sampled], axis=0)
+        scale = least_squares.scales(reach, sampled, picks.size, problem.alpha / rows)
+        if not np.isfinite(scale).all() or (reach <= 1e-9 * np.abs(middle.mean)).any() or (reach < 1e-300).any():
             return Check("inconclusive", method, "A column is constant in the sample.")
-        at = Moments(mean, y_mean, scale, float(np.mean((y - y_mean) ** 2)))
-        found = least_squares.gradient(X, y, b, at, problem.alpha)
+        at = Moments(middle, scale, float(np.mean(middle.y_centred**2)))
+        found = least_squares.gradient(X, b, at, problem.alpha)
         allowed = tolerance(problem, found, at.y_variance)
         measured = 0.0
         for part in sampled:
             A = part / scale
-            H = A.T @ A / len(A) + np.diag(problem.alpha / rows / scale**2)
+            H = A.T @ A / len(A) + np.diag(least_squares.penalties(scale, problem.alpha, rows))
             if not np.isfinite(H).all() or not np.isfinite(found.g).all():
                 return Check("inconclusive", method, "A number overflows.")
             parts = least_squares.spectrum(H, 1e-5)
@@ -90,10 +93,10 @@ def exact(problem: Problem, b: Float, intercept: float) -> tuple[Check, bool]:
     at = least_squares.moments(X, y, problem.alpha)
     H = least_squares.spectrum(least_squares.normal_matrix(X, at, problem.alpha))
     with np.errstate(all="ignore"):
-        found = least_squares.gradient(X, y, b, at, problem.alpha)
+        found = least_squares.gradient(X, b, at, problem.alpha)
         measured = float(found.g @ least_squares.solve(H, found.g))
         allowed = tolerance(problem, found, at.y_variance)
-        w = np.where(np.isinf(at.scale), b * np.abs(at.mean).clip(1e-300), b * at.scale)
+        w = np.where(np.isinf(at.scale), b * np.abs(at.centre.mean).clip(1e-300), b * at.scale)
         drift = float(np.linalg.norm(H.null.T @ w)) / max(float(np.linalg.norm(w)), 1e-300)
     reason = ""
     if not measured <= allowed:
@@ -111,6 +114,7 @@ def exact(problem: Problem, b: Float, intercept: float) -> tuple[Check, bool]:
 
 def _intercept_error(found: Gradient, intercept: float, at: Moments, b: Float) -> float:
     """The intercept's error over what is tolerated."""
-    allowed = INTERCEPT_TOLERANCE * at.y_variance**0.5 + 1e-9 * (abs(at.y_mean) + float(np.abs(at.mean) @ np.abs(b)))
+    size = abs(at.centre.y_mean) + float(np.abs(at.centre.mean) @ np.abs(b))
+    allowed = INTERCEPT_TOLERANCE * at.y_variance**0.5 + 1e-9 * size
     error = abs(intercept - found.intercept)
     return error / allowed if allowed > 0 else (0.0 if error == 0 else np.inf)

@@ -30,7 +30,7 @@ class LinearRegression(CatalogModel):
     """Coefficients b (d,) and an intercept c that minimise ‖y − Xb − c‖².
 
     Where columns are collinear (a singular value of the standardised columns below 1e-6 of the largest), the optimum
-    of least norm in standardised columns. A constant column has coefficient 0.
+    of least norm in standardised columns. A constant column (all of its values equal) has coefficient 0.
     """
 
     name: ClassVar[str] = "linear_regression"
@@ -93,18 +93,18 @@ class LinearRegression(CatalogModel):
     def present(self, X: Float, y: Float | None, params: Params, answer: Answer) -> dict[str, Any]:
         target = _target(y)
         b = np.asarray(answer["coefficients"], dtype=np.float64)
-        mean, y_mean = least_squares.means(X, target)
-        intercept = y_mean - float(mean @ b)
-        predictions = np.concatenate([X[rows] @ b + intercept for rows in row_slices(X)])
-        mse = float(np.mean((target - predictions) ** 2))
-        variance = float(np.mean((target - y_mean) ** 2))
+        at = least_squares.centre(X, target)
+        # Centred, for X @ b + intercept cancels where a mean is far above the spread.
+        explained = np.concatenate([at.apply(X[rows]) @ b for rows in row_slices(X)])
+        mse = float(np.mean((at.y_centred - explained) ** 2))
+        variance = float(np.mean(at.y_centred**2))
         result: dict[str, Any] = {
             "coefficients": b,
-            "intercept": intercept,
+            "intercept": at.y_mean - float(at.mean @ b),
             "mse": mse,
             "rmse": mse**0.5,
             "r2": 1.0 - mse / variance if variance > 0 else (1.0 if mse == 0 else 0.0),
-            "predictions": predictions,
+            "predictions": explained + at.y_mean,
         }
         return result | self.errors(X, target, params, mse)
 

@@ -5,7 +5,7 @@ that Σ α_i s_i = 0, α is feasible for the dual problem, and the duality gap i
 squared gradient. So P(w, c) − min P is at most that, whatever the data: no sketch, no chance of error, two passes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,8 @@ def newton(X: Float, signs: Float, C: float, at: Moments, backend: Backend) -> t
         DataError: the steps do not converge (numbers out of all proportion).
     """
     d = X.shape[1]
+    # The penalty holds w below C Σ|x|, so such a column moves no score, while the square of its scale underflows.
+    at = replace(at, scale=np.where(at.scale < 1e-100, np.inf, at.scale))
     penalty = 1.0 / at.scale**2 / C / len(X)
     u, best, decrement = np.zeros(d + 1), np.inf, np.inf
     u[d] = np.log((signs > 0).sum() / (signs < 0).sum())
@@ -112,13 +114,13 @@ def _derivatives(
 ) -> tuple[float, Float, NDArray[np.float64]]:
     """Value, gradient (d + 1,) and Hessian of P/(C n) in standardised coordinates with the intercept last."""
     xp, n, d = backend.xp, len(X), X.shape[1]
-    mean, scale, w = backend.asarray(at.mean), backend.asarray(at.scale), backend.asarray(u[:d])
+    standardised, w = at.standardiser(backend), backend.asarray(u[:d])
     total, first = backend.asarray(np.zeros((d, d))), backend.asarray(np.zeros(d))
     cross = backend.asarray(np.zeros(d))
     value, gradient, hessian = 0.0, np.empty(d + 1), np.empty((d + 1, d + 1))
     slope, curve = 0.0, 0.0
     for rows, block in backend.blocks(X):
-        A = (block - mean) / scale
+        A = standardised(block)
         z = backend.to_numpy(xp.matmul(A, w)) + u[d]
         margin = signs[rows] * z
         value += float(np.logaddexp(0.0, -margin).sum())
