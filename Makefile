@@ -7,6 +7,8 @@ ENV_PYTHON := $(VENV)/bin/python
 checksum = $(word 1,$(shell cksum < $(1)))
 RUN_STAMP := $(VENV)/.installed-run-$(call checksum,requirements.txt)
 DEV_STAMP := $(VENV)/.installed-dev-$(call checksum,requirements-dev.txt)
+# Everything that runs is among what development needs, so that `make run` after `make install` installs nothing.
+READY_TO_RUN := $(firstword $(wildcard $(DEV_STAMP)) $(RUN_STAMP))
 PYTEST := $(ENV_PYTHON) -m pytest $(PYTEST_ARGS)
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
@@ -25,10 +27,10 @@ $(DEV_STAMP): | requirements-dev.txt
 
 install: $(DEV_STAMP) ## Set up .venv with everything, for development
 
-run: $(RUN_STAMP) ## Start the sandbox: the whole network on this machine (PORT=5000, COMPUTENET_HOME=.computenet)
+run: $(READY_TO_RUN) ## Start the sandbox: the whole network on this machine (PORT=5000, COMPUTENET_HOME=.computenet)
 	@$(ENV_PYTHON) manage.py sandbox
 
-demo: $(RUN_STAMP) ## Watch three workers earn tokens on three jobs, checked against scikit-learn (KEEP=1 leaves it running)
+demo: $(READY_TO_RUN) ## Watch three workers earn tokens on three jobs, checked against scikit-learn (KEEP=1 leaves it running)
 	@$(ENV_PYTHON) manage.py demo
 
 test: check test-sqlite test-postgres test-docs test-browser ## Run everything: checks, both database engines, the docs' commands, the browser

@@ -77,7 +77,7 @@ def _run() -> int:
             stack.wait_for(stack.start_host("local", prepared.host_key, slots=2))
             say(greeting(stack, prepared))
             while True:
-                stack.check()
+                stack.mend()
                 time.sleep(0.3)
         finally:
             if stack.processes.children:

@@ -1,4 +1,4 @@
-"""Child processes that share one fate: started in order, logged to a file each, ended together."""
+"""Child processes: started in order, logged to a file each, started again where one ends by itself, ended together."""
 
 import os
 import re
@@ -20,15 +20,37 @@ Show = Callable[[str, str], None]  # (name of the process, line)
 
 @dataclass
 class Child:
-    """One running process. `ready` is set when its output has matched `ready_when`."""
+    """One program and the process that runs it now.
+
+    `ready` is set when its output has matched `ready_when`. `ends` are the times (monotonic, seconds) at which it was
+    found to have ended by itself.
+    """
 
     name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
     process: subprocess.Popen[str]
     log: Path
     ready_when: re.Pattern[str] | None
     quiet: bool
     ready: threading.Event = field(default_factory=threading.Event)
     reader: threading.Thread | None = None
+    ends: list[float] = field(default_factory=list)
+
+    def how_it_ended(self) -> str:
+        """How the process ended, once it has: "killed by SIGKILL", "with status 3"."""
+        status = self.process.returncode
+        if status >= 0:
+            return f"with status {status}"
+        named = {number.value: number.name for number in signal.Signals}
+        return f"killed by {named.get(-status, f'signal {-status}')}"
+
+    def ended_often(self, times: int, within_seconds: float) -> bool:
+        """Count one more end, now; True where there were so many within the time."""
+        now = time.monotonic()
+        self.ends = [end for end in self.ends if now - end < within_seconds] + [now]
+        return len(self.ends) >= times
 
     def tail(self, lines: int = 15) -> str:
         """The last lines of its log, once it has ended."""
@@ -42,8 +64,8 @@ class ProcessGroup:
     """The children of this process.
 
     `show` is given each line that a person should see: warnings, errors and news of the marketplace, or everything if
-    `verbose`. `start` is to be called from a thread that lives as long as the children should: on Linux the kernel
-    ends them with it.
+    `verbose`. `start` and `start_again` are to be called from a thread that lives as long as the children should: on
+    Linux the kernel ends them with it.
     """
 
     logs: Path
@@ -64,31 +86,31 @@ class ProcessGroup:
     ) -> Child:
         """Start `command` and go on; its output goes to ``<logs>/<name>.log``, if `quiet` there alone."""
         self.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(EXEC_CHILD), str(os.getpid()), *command],
-            env=dict(environment),
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            # Ctrl-C goes to the whole foreground group; out of it, children are ended by us, in order.
-            start_new_session=True,
-        )
         pattern = re.compile(ready_when) if ready_when else None
-        child = Child(name, process, self.logs / f"{name}.log", pattern, quiet)
-        child.reader = threading.Thread(target=self._copy, args=(child,), name=f"log-{name}", daemon=True)
-        child.reader.start()
+        kept = dict(environment)
+        process = _spawn(command, kept, folder)
+        child = Child(name, tuple(command), kept, folder, process, self.logs / f"{name}.log", pattern, quiet)
+        self._read(child)
         self.children.append(child)
         return child
 
+    def start_again(self, child: Child) -> None:
+        """Start what has ended as it was started: the same command, environment, folder and log."""
+        child.ready.clear()
+        child.process = _spawn(child.command, child.environment, child.folder)
+        self._read(child)
+
+    def _read(self, child: Child) -> None:
+        child.reader = threading.Thread(target=self._copy, args=(child,), name=f"log-{child.name}", daemon=True)
+        child.reader.start()
+
     def _copy(self, child: Child) -> None:
         """Copy the output of `child` to its log, which starts anew beside an older one when it is too long."""
-        assert child.process.stdout is not None
+        output = child.process.stdout
+        assert output is not None
         file, shown = child.log.open("a", buffering=1), ""
         try:
-            for line in child.process.stdout:
+            for line in output:
                 if file.tell() > LOG_LIMIT_BYTES:
                     file.close()
                     child.log.replace(child.log.with_suffix(".log.1"))
@@ -102,6 +124,7 @@ class ProcessGroup:
                     self.show(child.name, line.rstrip())
         finally:
             file.close()
+            output.close()
 
     def ended(self) -> Child | None:
         """A child that is no longer running, if there is one."""
@@ -127,3 +150,18 @@ class ProcessGroup:
                 if child.reader is not None:
                     child.reader.join(timeout=2.0)
         self.children.clear()
+
+
+def _spawn(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(EXEC_CHILD), str(os.getpid()), *command],
+        env=dict(environment),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        # Ctrl-C goes to the whole foreground group; out of it, children are ended by us, in order.
+        start_new_session=True,
+    )

@@ -17,6 +17,9 @@ from computenet.sandbox.processes import Child, ProcessGroup, Show
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 90.0
+# What ends by itself is started again after the pause, unless it has ended so many times within so many seconds.
+PAUSE_SECONDS = 1.0
+MOST_ENDS, WITHIN_SECONDS = 5, 60.0
 # What a GPU host gets of our environment: it is on the far side of the trust boundary, here as elsewhere.
 HOST_VARIABLES = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "COMPUTENET_DEVICE")
 HOST_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "OPENBLAS_", "MKL_")
@@ -136,9 +139,29 @@ class Stack:
         """
         if child := self.processes.ended():
             raise SandboxError(
-                f"The {child.name} ended by itself with status {child.process.returncode}."
+                f"The {child.name} ended by itself, {child.how_it_ended()}."
                 f" Its log, {child.log}, ends so:\n{child.tail()}"
             )
+
+    def mend(self) -> None:
+        """Start a process that has ended by itself again, and say so.
+
+        Raises:
+            SandboxError: it has ended again and again.
+        """
+        child = self.processes.ended()
+        if child is None:
+            return
+        if child.ended_often(MOST_ENDS, WITHIN_SECONDS):
+            raise SandboxError(
+                f"The {child.name} ended by itself {MOST_ENDS} times within {WITHIN_SECONDS:.0f} s, the last time"
+                f" {child.how_it_ended()}. Its log, {child.log}, ends so:\n{child.tail()}"
+            )
+        self.processes.show(
+            "sandbox", f"The {child.name} ended by itself, {child.how_it_ended()}; it is started again."
+        )
+        time.sleep(PAUSE_SECONDS)
+        self.processes.start_again(child)
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command of `manage.py` in this stack's environment, and wait for it."""
