@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from django.db.models import F
 from marketplace.actions import assignments, coordination, expiry, jobs
 from marketplace.actions.results import read_result
 from marketplace.domain.errors import Conflict, Gone, InsufficientFunds, NotFound
-from marketplace.models import Account, Assignment, Event, Job, Result, Worker
+from marketplace.models import Account, Assignment, Event, Job, Result, Worker, database_now
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -174,6 +175,19 @@ def test_a_deadline_that_passes_while_computing_ends_the_attempt():
     while not expiry.expire_deadlines():
         pass
     assert make.beat(worker, assignment)["cancel"] == [str(assignment.pk)]
+
+
+def test_an_answer_after_the_deadline_but_before_the_sweep_is_refused():
+    make.make_client()
+    make.make_worker()
+    job = make.make_job(deadline_seconds=0.5)
+    assignment = make.assign(job)
+    make.start(assignment)
+    answer = make.right_answer(job)
+    time.sleep(max(0.0, (job.deadline_at - database_now()).total_seconds()) + 0.05)
+    with pytest.raises(Gone):
+        make.submit_answer(assignment, answer)
+    assert not Result.objects.exists()
 
 
 def test_an_answer_twice_is_one_answer_and_another_one_is_refused():

@@ -231,3 +231,11 @@ def test_only_what_is_no_longer_owed_comes_out_to_the_contributor():
     let_the_delay_pass()
     stakes.release_due()
     assert (balance("new"), reread(worker).lent) == (20, 0)
+
+
+@pytest.mark.django_db
+def test_a_top_up_that_does_not_reach_the_least_stake_is_refused():
+    make.make_worker("small", stake=150)
+    stakes.unstake(name="small", amount=150, user=None)
+    with pytest.raises(Refused, match="A stake is at least 100 tokens"):
+        stakes.top_up(name="small", amount=50, user=None)
