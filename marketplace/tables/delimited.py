@@ -2,7 +2,6 @@
 
 import codecs
 import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
 # A quoted cell, which begins where a cell may begin.
 QUOTED = re.compile(r'(?:^|(?<=[,;\t\r\n]))"[^"]*(?:""[^"]*)*"')
+LINE_END = re.compile(r"\r\n|\r|\n")
+FIRST_LINE_TOO_LONG = "The first line is longer than 4 MiB; is this a CSV file?"
 DECIMAL_COMMA = r"^\s*[+-]?\d[\d.]*,\d+(?:[eE][+-]?\d+)?\s*$"
 DECIMAL_COMMA_REFUSED = "The numbers of the file are written with a decimal comma; write them with a point, as in 1.5."
 
@@ -74,16 +75,33 @@ def _head(path: Path) -> tuple[str, bool]:
     return text, whole
 
 
+def _lines(text: str) -> Iterator[str]:
+    """The lines of `text` with their ends, one at a time: `io.StringIO` would hold four bytes for each character."""
+    start = 0
+    for end in LINE_END.finditer(text):
+        yield text[start : end.end()]
+        start = end.end()
+    if start < len(text):
+        yield text[start:]
+
+
 def _first_row(text: str, whole: bool, delimiter: str) -> tuple[list[str], int]:
     """The cells of the first row and the number of its lines, more than one where a quoted cell holds line ends."""
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(lines, delimiter=delimiter)
+    read = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal read
+        for line in _lines(text):
+            read += len(line)
+            yield line
+
+    reader = csv.reader(counted(), delimiter=delimiter)
     try:
         cells = [cell.strip() for cell in next(reader, [])]
     except csv.Error as error:
         raise Refused(f"The first row of the file cannot be read as CSV: {error}.") from None
-    if not whole and lines.tell() >= len(text):
-        raise Refused("The first line is longer than 4 MiB; is this a CSV file?")
+    if not whole and read >= len(text):
+        raise Refused(FIRST_LINE_TOO_LONG)
     return cells, reader.line_num
 
 
@@ -102,13 +120,16 @@ def read_shape(path: Path) -> Shape:
     A first row with a cell that is neither a number nor missing is a header.
     """
     text, whole = _head(path)
-    unquoted = io.StringIO(QUOTED.sub("", text), newline="").readline()
+    if not whole and LINE_END.search(text) is None:
+        raise Refused(FIRST_LINE_TOO_LONG)
+    unquoted = next(_lines(QUOTED.sub("", text)), "")
     delimiter = max(",;\t", key=unquoted.count)
+    # Counted before the row is split: each cell would be an object of its own.
+    _refuse_too_many_columns(unquoted.count(delimiter) + 1)
     cells, lines = _first_row(text, whole, delimiter)
     if not any(cells):
         raise Refused("The file begins with an empty line; the first line must be a header or a row of numbers.")
-    if len(cells) > MAX_COLUMNS:
-        raise Refused(f"The file has {len(cells):,} columns; at most {MAX_COLUMNS:,} are taken.")
+    _refuse_too_many_columns(len(cells))
     _refuse_decimal_commas(unquoted)
     has_header = not all(_is_number(cell) for cell in cells)
     names = _names(cells if has_header else [""] * len(cells))
@@ -116,6 +137,11 @@ def read_shape(path: Path) -> Shape:
     if repeated is not None:
         raise Refused(f'The header names the column "{repeated[:80]}" twice.')
     return Shape(delimiter, names, lines if has_header else 0)
+
+
+def _refuse_too_many_columns(count: int) -> None:
+    if count > MAX_COLUMNS:
+        raise Refused(f"The file has {count:,} columns; at most {MAX_COLUMNS:,} are taken.")
 
 
 def _names(given: list[str]) -> list[str]:
