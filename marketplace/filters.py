@@ -92,22 +92,38 @@ def number(value: Any) -> str:
     return f"{value:,.6g}"
 
 
+# Times are written in UTC; the pages' script puts them into the viewer's zone, and keeps UTC in the title.
+
+
 @register.filter
 def at(moment: datetime | None) -> SafeString | str:
-    """A moment to the second, in UTC, machine-readable too."""
+    """A moment to the second, machine-readable too."""
     if moment is None:
         return "never"
-    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S} UTC")
+    return _time(moment, "at", f"{moment:%Y-%m-%d %H:%M:%S} UTC")
+
+
+@register.filter
+def ago(moment: datetime | None) -> SafeString | str:
+    """A moment that matters by how long ago it was: the script says "3 min ago", the title has the moment itself."""
+    if moment is None:
+        return "never"
+    return _time(moment, "ago", f"{moment:%Y-%m-%d %H:%M:%S} UTC")
 
 
 @register.filter
 def clock(moment: datetime) -> SafeString:
     """A moment of a day to the millisecond, for things that follow each other fast; the day is in its title."""
+    return _time(moment, "clock", f"{moment:%b %-d, %H:%M:%S}.{moment.microsecond // 1000:03}")
+
+
+def _time(moment: datetime, kind: str, text: str) -> SafeString:
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time datetime="{}" title="{}" data-time="{}">{}</time>',
         moment.isoformat(),
         f"{moment:%Y-%m-%d %H:%M:%S.%f} UTC",
-        f"{moment:%b %-d, %H:%M:%S}.{moment.microsecond // 1000:03}",
+        kind,
+        text,
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
-from django.views import defaults
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 from structlog.contextvars import get_contextvars
 
+from marketplace.api import error_pages
 from marketplace.api.negotiation import wants_page
 from marketplace.domain.errors import Refused
 from marketplace.storage import is_full
@@ -90,32 +90,39 @@ def log_failure(error: BaseException | None) -> str:
     return f"Something went wrong here; the operator finds it in the log under {request_id}."
 
 
-# Django's own refusals, outside of any REST framework view: `computenet.urls` names these as its handlers.
+# Django's own refusals, outside of any REST framework view: `computenet.urls` and the settings name these.
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    if wants_page(request):
-        return defaults.bad_request(request, exception)
     sentence = "The request cannot be read."
     if isinstance(exception, DisallowedHost):
         sentence = "This server does not answer under that host name; the operator sets ALLOWED_HOSTS."
+    if wants_page(request):
+        return error_pages.page(request, 400, sentence)
     return JsonResponse(body(400, sentence), status=400)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if wants_page(request):
-        return defaults.permission_denied(request, exception)
+        return error_pages.page(request, 403, str(exception))
     return JsonResponse(body(403, str(exception) or "This is not yours to do."), status=403)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    sentence = "The form came without the page's own secret: cookies are off, or you logged in elsewhere meanwhile."
+    if wants_page(request):
+        return error_pages.page(request, 403, sentence)
+    return JsonResponse(body(403, f"CSRF: {reason}"), status=403)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if wants_page(request):
-        return defaults.page_not_found(request, exception)
+        return error_pages.page(request, 404)
     return JsonResponse(body(404, "There is nothing at this address; GET / lists what there is."), status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     sentence = log_failure(None)
     if wants_page(request):
-        return defaults.server_error(request)
+        return error_pages.page(request, 500)
     return JsonResponse(body(500, sentence), status=500)

@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 from rest_framework.throttling import BaseThrottle
 
+from marketplace.api import error_pages
 from marketplace.api.negotiation import wants_page
 
 logger = logging.getLogger(__name__)
@@ -93,5 +94,5 @@ class ThrottleMiddleware:
 def too_often(request: HttpRequest, wait: int) -> HttpResponse:
     sentence, headers = TOO_OFTEN.format(wait), {"Retry-After": str(wait)}
     if wants_page(request):
-        return HttpResponse(sentence, status=429, headers=headers, content_type="text/plain; charset=utf-8")
+        return error_pages.page(request, 429, sentence, headers)
     return JsonResponse({"success": False, "error": sentence}, status=429, headers=headers)

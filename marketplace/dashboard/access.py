@@ -73,6 +73,7 @@ def page(view: View) -> View:
         viewer = viewer_of(request.user)
         if viewer is None:
             return redirect_to_login(request.get_full_path())
+        request.viewer = viewer  # type: ignore[attr-defined]  # for what frames the page
         return view(request, viewer, *args, **kwargs)
 
     return guarded

@@ -8,12 +8,14 @@ from django.urls import path, re_path
 from django.views.generic import RedirectView
 
 from marketplace.dashboard import account as own
+from marketplace.dashboard import theme
 from marketplace.dashboard.access import strict
 from marketplace.dashboard.signup import SignUp, in_one_transaction
 
 urlpatterns = [
     path("login/", strict(account.login), name="login"),
     path("logout/", strict(account.logout), name="logout"),
+    path("theme/", theme.choose, name="theme"),
     path("account/", own.account, name="account"),
     path("account/keys/<uuid:key_id>/revoke/", own.revoke_key, name="revoke-key"),
     path("account/invitations/", own.invite, name="invite"),

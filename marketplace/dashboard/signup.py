@@ -29,6 +29,7 @@ def in_one_transaction(view: Callable[..., HttpResponseBase]) -> Callable[..., H
             with transaction.atomic():
                 return view(request, *args, **kwargs)
         except Refused as refusal:
-            return render(request, "403.html", {"exception": refusal}, status=refusal.status)
+            words = {"what": "No account was made", "why": refusal, "do": "Ask an operator for an invitation."}
+            return render(request, "error.html", words | {"status": refusal.status}, status=refusal.status)
 
     return guarded

@@ -75,6 +75,43 @@ function announceChanges() {
   });
 }
 
+// --- times in the viewer's zone ------------------------------------------------------------------------------------
+
+const DAY_MS = 24 * 3600 * 1000;
+const UNITS = [["day", DAY_MS], ["hour", 3600 * 1000], ["minute", 60 * 1000], ["second", 1000]];
+const two = (number) => String(number).padStart(2, "0");
+const relative = new Intl.RelativeTimeFormat("en", { numeric: "always", style: "short" });
+
+function timeText(moment, kind) {
+  const past = Date.now() - moment;
+  if (kind === "ago" && Math.abs(past) < 30 * DAY_MS) {
+    const [unit, length] = UNITS.find(([, size]) => Math.abs(past) >= size) ?? UNITS.at(-1);
+    return relative.format(-Math.trunc(past / length), unit);
+  }
+  const time = `${two(moment.getHours())}:${two(moment.getMinutes())}:${two(moment.getSeconds())}`;
+  if (kind === "clock") {
+    const day = moment.toLocaleDateString("en", { month: "short", day: "numeric" });
+    return `${day}, ${time}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
+  }
+  return `${moment.getFullYear()}-${two(moment.getMonth() + 1)}-${two(moment.getDate())} ${time}`;
+}
+
+function localTimes(root) {
+  for (const element of root.querySelectorAll("time[data-time]")) {
+    const text = timeText(new Date(element.dateTime), element.dataset.time);
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+function keepTimesLocal() {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "your zone";
+  for (const element of document.querySelectorAll("[data-zone]")) element.textContent = `times are ${zone}`;
+  localTimes(document);
+  // What a swap brings is put right before it is painted.
+  new MutationObserver(() => localTimes(document)).observe(document.getElementById("main"), { childList: true, subtree: true });
+  setInterval(() => document.hidden || localTimes(document), 1000);
+}
+
 // --- forms -------------------------------------------------------------------------------------------------------
 
 function onlyTheChosenModel(form) {
@@ -104,6 +141,7 @@ function sendOnce(form) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  keepTimesLocal();
   for (const form of document.forms) {
     sendOnce(form);
     if (form.querySelector("fieldset[data-model]")) onlyTheChosenModel(form);
