@@ -68,6 +68,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     _redis.wait_until_up()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Several test processes: each reads settings of its own, after it has come to this file and set what they say."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     for process in _processes:
         process.terminate()
