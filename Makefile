@@ -9,7 +9,10 @@ RUN_STAMP := $(VENV)/.installed-run-$(call checksum,requirements.txt)
 DEV_STAMP := $(VENV)/.installed-dev-$(call checksum,requirements-dev.txt)
 # Everything that runs is among what development needs, so that `make run` after `make install` installs nothing.
 READY_TO_RUN := $(firstword $(wildcard $(DEV_STAMP)) $(RUN_STAMP))
+# Tests of one file stay in one process and one after the other; much of the time they wait for real processes.
+PYTEST_PROCESSES ?= 3
 PYTEST := $(ENV_PYTHON) -m pytest $(PYTEST_ARGS)
+PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
@@ -47,13 +50,13 @@ format: $(DEV_STAMP) ## Put the code into the house's form
 	$(VENV)/bin/ruff format $(CODE)
 
 test-fast: $(DEV_STAMP) ## What needs no processes, on SQLite: for every few minutes of work
-	$(PYTEST) -m "not processes and not docs and not browser"
+	$(PYTEST) $(PARALLEL) -m "not processes and not docs and not browser"
 
 test-sqlite: $(DEV_STAMP) ## The suite on SQLite
-	COMPUTENET_TEST_DATABASE=sqlite $(PYTEST) -m "not docs and not browser"
+	COMPUTENET_TEST_DATABASE=sqlite $(PYTEST) $(PARALLEL) -m "not docs and not browser"
 
 test-postgres: $(DEV_STAMP) ## What uses a database, on a PostgreSQL of its own
-	COMPUTENET_TEST_DATABASE=postgres $(PYTEST) -m "not docs and not browser"
+	COMPUTENET_TEST_DATABASE=postgres $(PYTEST) $(PARALLEL) -m "not docs and not browser"
 
 test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
 	$(PYTEST) tests/docs
