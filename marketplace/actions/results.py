@@ -1,17 +1,23 @@
 """Reading an accepted result, as the trusted side stored it."""
 
+import struct
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from marketplace import storage
 from marketplace.domain.errors import NotFound
 from marketplace.domain.lifecycle import JobState
 from marketplace.models import Job
+from marketplace.tables.arrays import read_header
 from workers.catalog import MODELS
+
+LOCAL_HEADER_BYTES = 30  # of a zip's member, before its name; the lengths of name and extra field are its last four
 
 
 def open_npz(*, job: Job) -> Path:
@@ -52,6 +58,29 @@ def read_result(*, job: Job, limit: int | None) -> dict[str, Any]:
     found["gpu_type"] = job.worker.gpu_type if job.worker else None
     if omitted:
         found["omitted"] = omitted
+    return found
+
+
+def map_arrays(*, job: Job) -> dict[str, NDArray[Any]]:
+    """The result's arrays, mapped into memory and not read: a picture looks at a few rows of what may be gigabytes.
+
+    Raises:
+        NotFound: there is no result (yet).
+    """
+    path = open_npz(job=job)
+    found: dict[str, NDArray[Any]] = {}
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        for info in archive.infolist():
+            file.seek(info.header_offset + LOCAL_HEADER_BYTES - 4)
+            name, extra = struct.unpack("<HH", file.read(4))
+            file.seek(name + extra, 1)
+            header = read_header(file, file.tell() + info.file_size)
+            order: Literal["F", "C"] = "F" if header.fortran_order else "C"
+            key = info.filename.removesuffix(".npy")
+            if 0 in header.shape:
+                found[key] = np.zeros(header.shape, header.dtype)
+            else:
+                found[key] = np.memmap(path, header.dtype, "r", header.offset, header.shape or (1,), order)
     return found
 
 

@@ -25,7 +25,7 @@ def job_page(viewer: Viewer, job_id: UUID) -> Page:
     )
 
 
-def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
+def the_job(viewer: Viewer, job_id: UUID) -> Job:
     """
     Raises:
         Http404: there is no such job, or it is not the viewer's to see.
@@ -33,6 +33,15 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
     found = viewer.jobs().select_related("client", "worker", "dataset", "resource_class").filter(pk=job_id).first()
     if found is None:
         raise Http404("There is no such job among those that you may see.")
+    return found
+
+
+def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
+    """
+    Raises:
+        Http404: there is no such job, or it is not the viewer's to see.
+    """
+    found = the_job(viewer, job_id)
     assignments = list(found.assignments.select_related("worker", "result", "verdict__contest").order_by("fence"))
     names = feature_names(found)
     ledger = Transfer.objects.filter(job=found).select_related("source", "destination").order_by("id")

@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from marketplace.dashboard import incident, standing, views, writes
+from marketplace.dashboard import incident, result, standing, views, writes
 
 urlpatterns = [
     path("", include("marketplace.dashboard.account_urls")),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("dashboard/jobs/", writes.submit_job, name="submit-job"),
     path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
     path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),
+    path("dashboard/jobs/<uuid:job_id>/result/", result.result, name="result"),
+    path("dashboard/jobs/<uuid:job_id>/result/<slug:name>.csv", result.result_csv, name="result-csv"),
+    path("dashboard/jobs/<uuid:job_id>/result/<slug:name>.svg", result.result_svg, name="result-svg"),
     path("dashboard/incident/", incident.incident, name="incident"),
     path("dashboard/incident/<str:verb>/", incident.act, name="incident-act"),
     path("dashboard/network/<str:verb>/", writes.control, name="control"),

@@ -53,6 +53,7 @@ def address(world: World, method: str, route: str) -> str:
         "<int:grant_id>": world.grant,
         "<sha256:dataset_id>": world.dataset,
         "<sha256:sha256>": world.live.job.dataset.matrix_sha256,
+        "<slug:name>": "coefficients",
         "<str:verb>": "start" if "network" in route else "freeze",
         "(?P<key>[-:\\w]+)": "no-such-key",
         "(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)": "1-no-such-key",
@@ -107,8 +108,8 @@ def call(http: Any, world: World, method: str, route: str, **more: Any) -> str:
     cookies = http.cookies.copy()
     try:
         response = _call(http, world, method, route, more)
-        if response.streaming:
-            response.file.close()
+        if file := getattr(response, "file", None):
+            file.close()
         to_log_in = response.status_code == 302 and response.headers["Location"].startswith("/login/?next=")
         return LOG_IN if to_log_in else str(response.status_code)
     finally:

@@ -1,0 +1,166 @@
+"""What a result's page draws and lists: the mapped arrays of an accepted result, and a seeded sample of its rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from marketplace import storage
+from marketplace.actions.results import map_arrays
+from marketplace.dashboard.job import feature_names, target_name
+from marketplace.models import Job
+from marketplace.tables.arrays import open_array
+
+DRAWN = 400  # rows of the data in a picture
+COUNTED = 100_000  # rows that are counted, not drawn
+SEED = 0
+BLOCK_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An accepted result beside the data that it is of."""
+
+    job: Job
+    arrays: dict[str, NDArray[Any]]
+    features: list[str]
+    target: str
+
+    @classmethod
+    def of(cls, job: Job) -> "Fitted":
+        """
+        Raises:
+            NotFound: the job has no result.
+        """
+        return cls(job, map_arrays(job=job), feature_names(job), target_name(job))
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64]:
+        return open_array(storage.path("matrices", self.job.dataset.matrix_sha256))
+
+    @property
+    def rows(self) -> int:
+        return len(self.matrix)
+
+    def sample(self, most: int = DRAWN) -> NDArray[np.int64]:
+        """Rows, ascending: all, or `most` that a fixed seed chose, so that a picture is the same each time."""
+        if self.rows <= most:
+            return np.arange(self.rows)
+        return np.sort(np.random.default_rng(SEED).choice(self.rows, most, replace=False, shuffle=False))
+
+    @property
+    def sampled(self) -> str:
+        """What a picture says of the rows that it left out."""
+        if self.rows <= DRAWN:
+            return ""
+        return f"{DRAWN:,} of {self.rows:,} rows are drawn, chosen at random with seed {SEED}."
+
+    def data(self, rows: Any) -> NDArray[np.float64]:
+        """X (rows × features)."""
+        return np.asarray(self.matrix[rows][:, self.job.features], dtype=np.float64)
+
+    def actual(self, rows: Any) -> NDArray[np.float64]:
+        """y (rows,)."""
+        return np.asarray(self.matrix[rows, self.job.target], dtype=np.float64)
+
+    def take(self, name: str, rows: Any) -> NDArray[Any]:
+        return np.asarray(self.arrays[name][rows])
+
+
+def spreads(job: Job) -> NDArray[np.float64]:
+    """Each feature's standard deviation (d,), from what was noted when the data came."""
+    norms = {column["matrix_column"]: column["norm"] for column in job.dataset.columns}
+    return np.array([norms.get(column, 0.0) for column in job.features]) / max(job.dataset.rows, 1) ** 0.5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table of a result that is downloaded as CSV. Its rows come in blocks, out of mapped arrays."""
+
+    name: str
+    title: str
+    header: Sequence[str]
+    rows: Iterator[list[Any]]
+
+
+def listings(fitted: Fitted) -> list[Listing]:
+    """Every table that the result has: one line a row of the data first, where there is something to say of each."""
+    made = [_by_row(fitted), _coefficients(fitted), _centres(fitted), _components(fitted)]
+    return [each for each in made if each is not None]
+
+
+def _by_row(fitted: Fitted) -> Listing | None:
+    arrays, columns = fitted.arrays, list[tuple[str, str, int | None]]()  # (header, array, its column)
+    if "labels" in arrays:
+        columns.append(("cluster", "labels", None))
+    if "predictions" in arrays:
+        columns.append(("predicted", "predictions", None))
+    if "probabilities" in arrays:
+        columns += [
+            (f"probability of {label:g}", "probabilities", i) for i, label in enumerate(arrays["classes"].tolist())
+        ]
+    if "transformed_data" in arrays:
+        columns += [(f"PC{i + 1}", "transformed_data", i) for i in range(arrays["transformed_data"].shape[1])]
+    if not columns:
+        return None
+    supervised = "predictions" in arrays and fitted.job.target is not None
+
+    def rows() -> Iterator[list[Any]]:
+        for start in range(0, fitted.rows, BLOCK_ROWS):
+            part = slice(start, min(start + BLOCK_ROWS, fitted.rows))
+            blocks = [arrays[a][part] if i is None else arrays[a][part, i] for _, a, i in columns]
+            if supervised:
+                blocks.insert(0, fitted.actual(part))
+            yield from ([start + n + 1, *row] for n, row in enumerate(zip(*(b.tolist() for b in blocks), strict=True)))
+
+    header = ["row", *([f"actual {fitted.target}"] if supervised else []), *(name for name, _, _ in columns)]
+    return Listing("rows", "Row by row", header, rows())
+
+
+def _coefficients(fitted: Fitted) -> Listing | None:
+    if "coefficients" not in fitted.arrays:
+        return None
+    found = np.asarray(fitted.arrays["coefficients"], dtype=np.float64)
+    if found.ndim == 2:
+        heads = class_names(fitted)
+        intercepts = fitted.arrays["intercept"].tolist()
+        body = [[name, *values] for name, values in zip(fitted.features, found.T.tolist(), strict=True)]
+        return Listing("coefficients", "Coefficients", ["column", *heads], iter([["(intercept)", *intercepts], *body]))
+    errors = fitted.arrays.get("standard_errors")
+    header = ["column", "coefficient", *(["standard error"] if errors is not None else [])]
+    lines = [[name, value] for name, value in zip(fitted.features, found.tolist(), strict=True)]
+    if errors is not None:
+        lines = [
+            [*line, error if np.isfinite(error) else None] for line, error in zip(lines, errors.tolist(), strict=True)
+        ]
+    intercept = ["(intercept)", fitted.job.scalars.get("intercept"), *([None] if errors is not None else [])]
+    return Listing("coefficients", "Coefficients", header, iter([intercept, *lines]))
+
+
+def class_names(fitted: Fitted) -> list[str]:
+    """What each row of a logistic regression's coefficients speaks for."""
+    classes = [f"{label:g}" for label in fitted.arrays["classes"].tolist()]
+    return (
+        [f"{classes[1]} against {classes[0]}"]
+        if len(classes) == 2
+        else [f"{name} against the rest" for name in classes]
+    )
+
+
+def _centres(fitted: Fitted) -> Listing | None:
+    if "centroids" not in fitted.arrays:
+        return None
+    centres, sizes = fitted.arrays["centroids"], fitted.arrays["cluster_sizes"].tolist()
+    rows = ([i, sizes[i], *centre.tolist()] for i, centre in enumerate(centres))
+    return Listing("centres", "Centres", ["cluster", "rows", *fitted.features], rows)
+
+
+def _components(fitted: Fitted) -> Listing | None:
+    if "components" not in fitted.arrays:
+        return None
+    shares = fitted.arrays["explained_variance_ratio"].tolist()
+    rows = ([f"PC{i + 1}", shares[i], *row.tolist()] for i, row in enumerate(fitted.arrays["components"]))
+    return Listing("components", "Components", ["component", "share of the variance", *fitted.features], rows)
