@@ -37,6 +37,7 @@ app.conf.update(
         "marketplace.assign": {"queue": "coordination"},
         "marketplace.verify": {"queue": "verification"},
         "marketplace.reverify": {"queue": "verification"},
+        "marketplace.check_books": {"queue": "verification"},
     },
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,

@@ -21,6 +21,7 @@ COORDINATE = "marketplace.coordinate"
 ASSIGN = "marketplace.assign"
 VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
+CHECK_BOOKS = "marketplace.check_books"
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ def verify_now(assignment: str) -> None:
 def reverify_now(row: int) -> bool:
     """Have an answer checked again. False where Redis is away."""
     return _send(REVERIFY, [str(row)])
+
+
+def check_books_now(row: int) -> bool:
+    """Have the ledger replayed. False where Redis is away."""
+    return _send(CHECK_BOOKS, [str(row)])
 
 
 def _send(name: str, args: list[str], **options: object) -> bool:

@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from marketplace.domain.money import MICRO
-from marketplace.models import Dataset, Worker
+from marketplace.models import Account, Worker
 
 register = template.Library()
 
@@ -77,6 +77,14 @@ def tokens(micro: int | None) -> str:
 
 
 @register.filter
+def account(row: Account) -> str:
+    """An account as people read it: a wallet by its name alone, a job's escrow without the job's long id."""
+    if row.kind == "escrow":
+        return "escrow"
+    return row.name if row.kind in ("wallet", row.name) else f"{row.kind} of {row.name}"
+
+
+@register.filter
 def amount(value: int | float) -> str:
     """An amount that is in tokens already: 1234.5 → "1,234.5"."""
     return f"{value:,.6f}".rstrip("0").rstrip(".")
@@ -134,19 +142,7 @@ def duration(seconds: float | None) -> str:
         return "unknown"
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 600:
-        return f"{seconds:.3g} s"
-    if seconds < 2 * 3600:
-        return f"{seconds / 60:,.0f} min"
-    return f"{seconds / 3600:,.3g} h" if seconds < 48 * 3600 else f"{seconds / 86400:,.3g} days"
-
-
-@register.filter
-def data_name(dataset: Dataset) -> str:
-    """What people call a dataset: its file, or what it is where there was none."""
-    if dataset.sample:
-        return "a sample that the network made"
-    return f"data sent with a job ({dataset.pk[:8]})" if dataset.label == "inline" else str(dataset)
+    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
 
 
 @register.filter

@@ -5,8 +5,8 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import coordination, reverification, settlement
-from marketplace.dispatch import ASSIGN, COORDINATE, REVERIFY, VERIFY
+from marketplace.actions import books, coordination, reverification, settlement
+from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, VERIFY
 from marketplace.models import guards
 
 
@@ -28,6 +28,11 @@ def verify(assignment_id: str) -> None:
 @shared_task(name=REVERIFY)
 def reverify(row: str) -> None:
     reverification.check(row=int(row))
+
+
+@shared_task(name=CHECK_BOOKS)
+def check_books(row: str) -> None:
+    books.check(row=int(row))
 
 
 @worker_init.connect

@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Avg, Count, DurationField, ExpressionWrapper, F, Q, Sum
+from django.db.models import Sum
 
+from marketplace.actions import tallies
 from marketplace.domain.ledger import AccountKind
 from marketplace.domain.lifecycle import ENDED
 from marketplace.domain.money import to_tokens
@@ -13,33 +14,25 @@ from marketplace.models import Account, Job, Network, Worker
 
 def stats() -> dict[str, Any]:
     """The seed's figures. `contract_balance` is what is held in escrow, in tokens; times are in seconds."""
-    states = dict(Job.objects.values_list("state").annotate(count=Count("pk")).order_by())
-    taken = ExpressionWrapper(F("ended_at") - F("submitted_at"), output_field=DurationField())
-    average = Job.objects.filter(state="verified").aggregate(average=Avg(taken))["average"]
-    workers = Worker.objects.aggregate(total=Count("pk"), active=Count("pk", filter=Q(is_active=True)))
-    held = dict(
-        Account.objects.filter(kind__in=[AccountKind.ESCROW.value, AccountKind.STAKE.value])
-        .values_list("kind")
-        .annotate(total=Sum("balance"))
-        .order_by()
-    )
-    total, completed, failed = sum(states.values()), states.get("verified", 0), states.get("failed", 0)
+    jobs, waiting, workers = tallies.counts(tallies.newest()), tallies.open_jobs(), tallies.workers()
+    staked = Account.objects.filter(kind=AccountKind.STAKE.value).aggregate(total=Sum("balance"))["total"] or 0
+    done = jobs.verified + jobs.failed
     return {
         "contract_state": {
-            "total_jobs": total,
-            "pending_jobs": states.get("pending", 0),
+            "total_jobs": jobs.jobs,
+            "pending_jobs": waiting["pending"],
             "total_workers": workers["total"],
             "active_workers": workers["active"],
-            "contract_balance": to_tokens(held.get(AccountKind.ESCROW.value, 0)),
-            "staked": to_tokens(held.get(AccountKind.STAKE.value, 0)),
+            "contract_balance": to_tokens(waiting["held"]),
+            "staked": to_tokens(staked),
         },
         "performance": {
-            "total_jobs": total,
-            "completed_jobs": completed,
-            "failed_jobs": failed,
-            "cancelled_jobs": states.get("cancelled", 0),
-            "average_completion_time": average.total_seconds() if average else 0.0,
-            "success_rate": round(100.0 * completed / (completed + failed), 2) if completed + failed else 0.0,
+            "total_jobs": jobs.jobs,
+            "completed_jobs": jobs.verified,
+            "failed_jobs": jobs.failed,
+            "cancelled_jobs": jobs.cancelled,
+            "average_completion_time": jobs.verified_seconds / jobs.verified if jobs.verified else 0.0,
+            "success_rate": round(100.0 * jobs.verified / done, 2) if done else 0.0,
         },
     }
 

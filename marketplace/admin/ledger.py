@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from marketplace.admin.base import ReadOnlyAdmin, tokens
-from marketplace.models import Account, Transfer
+from marketplace.models import Account, BooksCheck, Transfer
 
 BALANCE, AMOUNT = tokens("balance", "balance"), tokens("amount", "amount")
 
@@ -27,3 +27,15 @@ class TransferAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     fields = ["source", "destination", AMOUNT, "code", "job", "idempotency_key", "created_at"]
     readonly_fields = [AMOUNT]
+
+
+@admin.register(BooksCheck)
+class BooksCheckAdmin(ReadOnlyAdmin):
+    list_display = ["id", "asked_by", "asked_at", "checked_at", "adds_up", "transfers", "accounts", "seconds"]
+    list_filter = ["checked_at"]
+    search_fields = ["asked_by"]
+    ordering = ["-id"]
+
+    @admin.display(description="adds up", boolean=True)
+    def adds_up(self, row: BooksCheck) -> bool | None:
+        return row.ok if row.checked_at else None

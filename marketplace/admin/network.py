@@ -2,8 +2,10 @@
 
 from django.contrib import admin
 
-from marketplace.admin.base import ReadOnlyAdmin
-from marketplace.models import Challenge, Event, Network
+from marketplace.admin.base import ReadOnlyAdmin, tokens
+from marketplace.models import Challenge, Event, Network, Tally
+
+HELD = tokens("held", "held")
 
 
 @admin.register(Network)
@@ -27,3 +29,10 @@ class EventAdmin(ReadOnlyAdmin):
     list_select_related = ["job", "worker"]
     search_fields = ["job__id", "worker__name", "actor", "kind"]
     ordering = ["-id"]
+
+
+@admin.register(Tally)
+class TallyAdmin(ReadOnlyAdmin):
+    list_display = ["counted_to", "jobs", "verified", "failed", "cancelled", "workers", "active_workers", HELD]
+    list_filter = ["counted_to"]
+    ordering = ["-counted_to"]

@@ -1,17 +1,24 @@
 """The first page: the network's figures, its switch, and who and what is on it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Prefetch
+from django.urls import NoReverseMatch, reverse
 
 from marketplace.actions import network
 from marketplace.dashboard.access import Viewer
-from marketplace.dashboard.pages import TOPICS, Fragment, Page
+from marketplace.dashboard.attention import attention
+from marketplace.dashboard.feed import feed
+from marketplace.dashboard.hours import sparks
+from marketplace.dashboard.pages import Fragment, Page
 from marketplace.domain.lifecycle import AssignmentState
+from marketplace.filters import amount
 from marketplace.models import Assignment, Network, Worker, database_now
 
-SHOWN = 50  # rows of a list; the API has the rest
+SHOWN = 10  # rows of a list; its own page has the rest
+FIGURES = frozenset({"jobs", "workers", "clients", "network"})
 # A worker whose answer is being checked is free again.
 IN_HAND = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
 
@@ -21,8 +28,11 @@ def home_page(viewer: Viewer) -> Page:
         f"home {viewer.key}",
         "/live/home/",
         (
-            Fragment("cards", TOPICS, cards),
+            Fragment("cards", FIGURES, cards),
+            Fragment("sparks", frozenset({"hours"}), sparks),
             Fragment("coordination", frozenset({"network"}), coordination),
+            Fragment("attention", FIGURES, lambda: attention(viewer)),
+            Fragment("feed", FIGURES, lambda: feed(viewer.sees_all)),
             Fragment("workers", frozenset({"workers", "jobs"}), workers),
             Fragment("jobs", frozenset({"jobs"}), lambda: jobs(viewer)),
             Fragment("clients", frozenset({"clients", "jobs"}), lambda: clients(viewer)),
@@ -30,8 +40,42 @@ def home_page(viewer: Viewer) -> Page:
     )
 
 
+@dataclass(frozen=True)
+class Card:
+    """A figure of the network, and where there is more of it."""
+
+    name: str
+    label: str
+    value: str
+    unit: str
+    url: str
+
+
+def link(route: str) -> str:
+    """Where a page is; the first one where there is none of that name."""
+    try:
+        return reverse(route)
+    except NoReverseMatch:
+        return reverse("home")
+
+
 def cards() -> dict[str, Any]:
-    return {"stats": network.stats()}
+    found = network.stats()
+    state, performance = found["contract_state"], found["performance"]
+    ended = performance["completed_jobs"] + performance["failed_jobs"]
+    market, jobs_page, ledger = link("market"), link("jobs"), reverse("ledger")
+    return {
+        "cards": [
+            Card("total_workers", "Total workers", f"{state['total_workers']:,}", "", market),
+            Card("active_workers", "Active workers", f"{state['active_workers']:,}", "", market),
+            Card("total_jobs", "Total jobs", f"{state['total_jobs']:,}", "", jobs_page),
+            Card("completed_jobs", "Completed jobs", f"{performance['completed_jobs']:,}", "", jobs_page),
+            Card(
+                "success_rate", "Success rate", f"{performance['success_rate']:.1f}" if ended else "–", "%", jobs_page
+            ),
+            Card("contract_balance", "Contract balance", amount(state["contract_balance"]), "tokens", ledger),
+        ]
+    }
 
 
 def coordination() -> dict[str, Any]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-TOPICS = frozenset({"jobs", "workers", "clients", "network"})
+# "hours" is hinted at by nobody: what changes slowly comes with the whole page, and with its refresh by time.
+TOPICS = frozenset({"jobs", "workers", "clients", "network", "hours"})
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from marketplace.dashboard import incident, new_job, result, standing, views, writes
+from marketplace.dashboard import incident, result, standing, views, writes
 
 urlpatterns = [
     path("", include("marketplace.dashboard.account_urls")),
+    path("dashboard/", include("marketplace.dashboard.money_urls")),
     path("dashboard", RedirectView.as_view(pattern_name="home")),
     path("dashboard/", views.home, name="home"),
     path("dashboard/clients/", writes.register_client, name="register-client"),
@@ -16,9 +17,6 @@ urlpatterns = [
     path("dashboard/workers/<str:name>/unstake/", standing.unstake, name="unstake"),
     path("dashboard/workers/<str:name>/contest/", standing.contest, name="contest"),
     path("dashboard/jobs/", writes.submit_job, name="submit-job"),
-    path("dashboard/jobs/new/", new_job.data_step, name="new-job"),
-    path("dashboard/jobs/new/model/", new_job.model_step, name="new-job-model"),
-    path("dashboard/jobs/new/quote/", new_job.quote_step, name="new-job-quote"),
     path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
     path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),
     path("dashboard/jobs/<uuid:job_id>/result/", result.result, name="result"),

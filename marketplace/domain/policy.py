@@ -23,6 +23,7 @@ class Policy:
     exposure_factor: float = 10  # open rewards in a worker's hands over its stake
     suggested_rate: float = 10  # tokens per quoted second, until there are payments to learn from
     suggested_minimum: float = 1
+    low_balance: float = 10  # tokens; a client's wallet below it is pointed out to its owner
 
     # Reputation, 0 to 100
     reputation_start: float = 100
@@ -49,6 +50,7 @@ class Policy:
     unbonding_seconds: float = 7 * 24 * 3600  # between unstaking and the wallet; a slash still reaches it
     contest_seconds: float = 7 * 24 * 3600  # in which a contributor may contest a rejection
     challenge_every_seconds: float = 24 * 3600  # on average, between two measurements of a GPU
+    books_check_seconds: float = 24 * 3600  # between two replays of the whole ledger
     enrolment_key_seconds: float = 24 * 3600
 
     web_away_after_seconds: float = 6  # without a sign of the web process, no lease runs out

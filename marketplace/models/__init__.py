@@ -1,6 +1,7 @@
 """Rows, constraints and queryset filters."""
 
 from marketplace.models.access import Allowance, ApiKey, DatasetOwner, Grant, Invitation, roles_of, scopes_of_user
+from marketplace.models.books import BooksCheck
 from marketplace.models.challenge import Challenge
 from marketplace.models.client import Client, IdempotencyKey
 from marketplace.models.clock import DatabaseNow, database_now
@@ -10,6 +11,7 @@ from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdi
 from marketplace.models.ledger import Account, Transfer
 from marketplace.models.network import Event, Network
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
+from marketplace.models.tally import Tally
 from marketplace.models.worker import Contributor, EnrolmentKey, Worker
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "Allowance",
     "ApiKey",
     "Assignment",
+    "BooksCheck",
     "Challenge",
     "Client",
     "Contest",
@@ -36,6 +39,7 @@ __all__ = [
     "ResourceClass",
     "Result",
     "Reverification",
+    "Tally",
     "Transfer",
     "Unbonding",
     "Verdict",

@@ -72,6 +72,9 @@ class Job(models.Model):
             models.Index(fields=["client", "-submitted_at"], name="job_by_client"),
             models.Index(fields=["-submitted_at"], name="job_newest"),
             models.Index(fields=["client"], condition=Q(ended_at=None), name="job_open_by_client"),
+            # What the network's figures count: open jobs, and those that ended since the last tally.
+            models.Index(fields=["state", "reward"], condition=Q(ended_at=None), name="job_open_rewards"),
+            models.Index(fields=["ended_at", "state"], condition=Q(ended_at__isnull=False), name="job_by_end"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=[s.value for s in JobState]), name="job_state_known"),
@@ -174,6 +177,9 @@ class Verdict(models.Model):
     seed = models.CharField(max_length=64, help_text="Hex; the verifier's randomness, drawn after the answer was in.")
     seconds = models.FloatField(help_text="What checking took.")
     created_at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        indexes = [models.Index(fields=["-created_at"], condition=Q(outcome="rejected"), name="verdict_rejections")]
 
     def __str__(self) -> str:
         return f"{self.outcome} by {self.method}"

@@ -46,6 +46,11 @@ class Transfer(models.Model):
     created_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
+        # One account's newest transfers, for its statement.
+        indexes = [
+            models.Index(fields=["source", "-id"], name="transfer_by_source"),
+            models.Index(fields=["destination", "-id"], name="transfer_by_destination"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(amount__gt=0, amount__lte=MAX_MICRO), name="transfer_amount_in_range"),
             models.CheckConstraint(condition=~Q(source=F("destination")), name="transfer_between_two"),

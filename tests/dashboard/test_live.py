@@ -48,7 +48,7 @@ in_database = database_sync_to_async
 def test_a_socket_is_sent_the_whole_page_and_then_what_changed(committed_db):
     async def scene() -> None:
         async with a_socket() as (socket, first):
-            for name in ("cards", "coordination", "jobs", "workers", "clients"):
+            for name in ("figure-total_jobs", "coordination", "jobs", "workers", "clients", "feed", "attention"):
                 assert f'id="{name}"' in first
             began = time.monotonic()
             await in_database(cast.a_client)("carol")
