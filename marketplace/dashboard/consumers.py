@@ -14,6 +14,7 @@ from marketplace.dashboard.access import Viewer, viewer_of
 from marketplace.dashboard.home import home_page
 from marketplace.dashboard.job import job_page
 from marketplace.dashboard.live import SharedPage, shared
+from marketplace.dashboard.machines import machines_page
 from marketplace.dashboard.pages import TOPICS, Page
 from marketplace.dashboard.worker import worker_page
 
@@ -100,6 +101,11 @@ class JobConsumer(PageConsumer):
 class WorkerConsumer(PageConsumer):
     def page(self, viewer: Viewer, **kwargs: Any) -> Page:
         return worker_page(viewer, kwargs["name"])
+
+
+class MachinesConsumer(PageConsumer):
+    def page(self, viewer: Viewer, **kwargs: Any) -> Page:
+        return machines_page(viewer)
 
 
 class Nowhere(AsyncWebsocketConsumer):

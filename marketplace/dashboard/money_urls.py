@@ -1,10 +1,13 @@
-"""The pages of tokens, and their files."""
+"""The pages of tokens and of one's machines, and their files."""
 
 from django.urls import path
 
-from marketplace.dashboard import ledger, wallet
+from marketplace.dashboard import ledger, machines, wallet
 
 urlpatterns = [
+    path("machines/", machines.add, name="add-machine"),
+    path("machines/<str:name>/key/", machines.new_key, name="machine-key"),
+    path("machines/computenet-worker.service", machines.unit, name="machine-unit"),
     path("wallet/", wallet.wallet, name="wallet"),
     path("wallet/statement.csv", wallet.wallet_csv, name="wallet-csv"),
     path("wallet/transfer/", wallet.transfer, name="wallet-transfer"),

@@ -133,6 +133,15 @@ function fillCapacity(form) {
   });
 }
 
+function copies(button) {
+  if (!navigator.clipboard) return;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+  });
+}
+
 function sendOnce(form) {
   const buttons = form.querySelectorAll("button");
   form.addEventListener("submit", () => setTimeout(() => buttons.forEach((button) => (button.disabled = true))));
@@ -147,6 +156,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (form.querySelector("fieldset[data-model]")) onlyTheChosenModel(form);
     if (form.querySelector('[data-fill="tflops"]')) fillCapacity(form);
   }
+  document.querySelectorAll("[data-copy]").forEach(copies);
   const live = document.getElementById("live");
   if (live) {
     keepFocus();
