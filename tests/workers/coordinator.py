@@ -117,7 +117,9 @@ class Coordinator:
     def send(self, *all_given: Given) -> None:
         """Put the word of each assignment into its worker's list, as the real coordinator does."""
         assert self.redis is not None
-        with Celery("sender", broker=f"redis://:{self.redis.password}@127.0.0.1:{self.redis.port}/0", fixups=()) as app:
+        broker = f"redis://:{self.redis.password}@127.0.0.1:{self.redis.port}/0"
+        # Not as the current one: that is computenet's, with which other tests of this process send.
+        with Celery("sender", broker=broker, fixups=(), set_as_current=False) as app:
             for given in all_given:
                 queue = Queue(given.queue, Exchange(""), routing_key=given.queue)
                 assignment = given.spec["assignment"]
