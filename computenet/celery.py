@@ -8,6 +8,7 @@ from kombu import Exchange, Queue
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "computenet.settings")
 
 CYCLE_SECONDS = 5.0
+SEAL_SECONDS = 5.0
 
 app = Celery("computenet")
 app.config_from_object("django.conf:settings", namespace="CELERY")  # read at first use: the broker's address
@@ -35,6 +36,7 @@ app.conf.update(
     task_routes={
         "marketplace.coordinate": {"queue": "coordination"},
         "marketplace.assign": {"queue": "coordination"},
+        "marketplace.seal": {"queue": "coordination"},
         "marketplace.verify": {"queue": "verification"},
         "marketplace.reverify": {"queue": "verification"},
         "marketplace.check_books": {"queue": "verification"},
@@ -49,6 +51,7 @@ app.conf.update(
             "schedule": CYCLE_SECONDS,
             "options": {"expires": CYCLE_SECONDS},
         },
+        "seal": {"task": "marketplace.seal", "schedule": SEAL_SECONDS, "options": {"expires": SEAL_SECONDS}},
     },
 )
 app.set_default()  # in every thread, not only the one that imports this

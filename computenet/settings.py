@@ -1,5 +1,6 @@
 """All settings, read from the environment. `docs/settings.md` lists them."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -196,6 +197,12 @@ DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="computenet@localhost")
 # The faucet gives this once to each account whose e-mail address is shown to be its own; 0 turns it off.
 FAUCET_TOKENS = env.float("FAUCET_TOKENS", default=0)
 FAUCET_DAILY_CAP = env.float("FAUCET_DAILY_CAP", default=10 * FAUCET_TOKENS)  # tokens a day (UTC), to all together
+
+# The sealed log: how often at most its checkpoints are signed, and the key; without one, the home keeps its own.
+CHECKPOINT_SECONDS = env.float("CHECKPOINT_SECONDS", default=60)
+LOG_KEY = env.str("LOG_KEY", default="")
+if LOG_KEY and not re.fullmatch("[0-9a-f]{64}", LOG_KEY):
+    raise ImproperlyConfigured("LOG_KEY must be an Ed25519 key as 64 hexadecimal digits.")
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 COORDINATE = "marketplace.coordinate"
 ASSIGN = "marketplace.assign"
+SEAL = "marketplace.seal"
 VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
 CHECK_BOOKS = "marketplace.check_books"

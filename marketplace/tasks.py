@@ -5,8 +5,8 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import books, coordination, reverification, settlement
-from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, VERIFY
+from marketplace.actions import books, checkpoints, coordination, reverification, settlement
+from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, SEAL, VERIFY
 from marketplace.models import guards
 
 
@@ -18,6 +18,11 @@ def coordinate() -> None:
 @shared_task(name=ASSIGN)
 def assign() -> None:
     coordination.assign_if_active()
+
+
+@shared_task(name=SEAL)
+def seal() -> None:
+    checkpoints.seal_and_sign()
 
 
 @shared_task(name=VERIFY)

@@ -1,16 +1,26 @@
-"""The lock under which jobs are assigned. On SQLite a transaction is the only writer anyway."""
+"""The locks under which jobs are assigned and the log is sealed. On SQLite a transaction is the only writer anyway."""
 
 from django.db import connection
 
 ADVISORY_LOCK = 0x636E_6574  # "cnet": one coordinator assigns at a time
+SEALING_LOCK = 0x6C6F_6773  # "logs": one sealer numbers leaves at a time
 
 
 def try_assigning() -> bool:
     """Whether this coordinator may assign in this transaction; False while another one does."""
+    return _try(ADVISORY_LOCK)
+
+
+def try_sealing() -> bool:
+    """Whether this sealer may number leaves in this transaction; False while another one does."""
+    return _try(SEALING_LOCK)
+
+
+def _try(lock: int) -> bool:
     if connection.vendor == "sqlite":
         return True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
         return cursor.fetchone()[0]
 
 

@@ -10,6 +10,7 @@ from marketplace.models.incident import HeldVerdict, Reverification
 from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdict
 from marketplace.models.ledger import Account, Transfer
 from marketplace.models.network import Event, Network
+from marketplace.models.sealed import Checkpoint, Leaf, LeafSalt, TreeNode, Unsealed
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
 from marketplace.models.tally import Tally
 from marketplace.models.worker import Contributor, EnrolmentKey, Worker
@@ -21,6 +22,7 @@ __all__ = [
     "Assignment",
     "BooksCheck",
     "Challenge",
+    "Checkpoint",
     "Client",
     "Contest",
     "Contributor",
@@ -34,6 +36,8 @@ __all__ = [
     "IdempotencyKey",
     "Invitation",
     "Job",
+    "Leaf",
+    "LeafSalt",
     "Network",
     "ReputationChange",
     "ResourceClass",
@@ -41,7 +45,9 @@ __all__ = [
     "Reverification",
     "Tally",
     "Transfer",
+    "TreeNode",
     "Unbonding",
+    "Unsealed",
     "Verdict",
     "Worker",
     "database_now",

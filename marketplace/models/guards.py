@@ -41,11 +41,13 @@ def create() -> None:
             cursor.execute(_text())
 
 
-def create_where_tables_are() -> None:
+def create_where_tables_are() -> bool:
     """Make the guards again, unless the tables that they guard are not there (before the first migration)."""
     tables = set(connection.introspection.table_names())
-    if all(table in tables for _, table in TRIGGER.findall(_text())):
-        create()
+    if not all(table in tables for _, table in TRIGGER.findall(_text())):
+        return False
+    create()
+    return True
 
 
 def differences() -> list[str]:

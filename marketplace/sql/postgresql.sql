@@ -237,6 +237,98 @@ CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputatio
 CREATE TRIGGER cn_reputationchange_truncate BEFORE TRUNCATE ON marketplace_reputationchange
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
 
+-- the sealed log ---------------------------------------------------------------------------------------------------
+-- Whatever the log seals is noted in the transaction that writes it, so that no row is passed over that commits late.
+CREATE FUNCTION cn_note_unsealed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO marketplace_unsealed (kind, row_id) VALUES (TG_ARGV[0], NEW.id);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER cn_transfer_unsealed AFTER INSERT ON marketplace_transfer
+  FOR EACH ROW EXECUTE FUNCTION cn_note_unsealed('transfer');
+CREATE TRIGGER cn_event_unsealed AFTER INSERT ON marketplace_event
+  FOR EACH ROW EXECUTE FUNCTION cn_note_unsealed('event');
+CREATE TRIGGER cn_verdict_unsealed AFTER INSERT ON marketplace_verdict
+  FOR EACH ROW EXECUTE FUNCTION cn_note_unsealed('verdict');
+
+CREATE FUNCTION cn_unsealed_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT 1 FROM marketplace_leaf WHERE kind = NEW.kind AND row_id = NEW.row_id) THEN
+    RAISE EXCEPTION 'a row is sealed once' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NOT (CASE NEW.kind
+      WHEN 'transfer' THEN EXISTS (SELECT 1 FROM marketplace_transfer WHERE id = NEW.row_id)
+      WHEN 'event' THEN EXISTS (SELECT 1 FROM marketplace_event WHERE id = NEW.row_id)
+      WHEN 'verdict' THEN EXISTS (SELECT 1 FROM marketplace_verdict WHERE id = NEW.row_id)
+      ELSE false END) THEN
+    RAISE EXCEPTION 'only a row that is there is sealed' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_unsealed_insert BEFORE INSERT ON marketplace_unsealed
+  FOR EACH ROW EXECUTE FUNCTION cn_unsealed_insert();
+CREATE TRIGGER cn_unsealed_update BEFORE UPDATE ON marketplace_unsealed
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('what is to be sealed is never changed');
+CREATE FUNCTION cn_unsealed_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM marketplace_leaf WHERE kind = OLD.kind AND row_id = OLD.row_id) THEN
+    RAISE EXCEPTION 'what is to be sealed is never passed over' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN OLD;
+END $$;
+CREATE TRIGGER cn_unsealed_delete BEFORE DELETE ON marketplace_unsealed
+  FOR EACH ROW EXECUTE FUNCTION cn_unsealed_delete();
+CREATE TRIGGER cn_unsealed_truncate BEFORE TRUNCATE ON marketplace_unsealed
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('what is to be sealed is never passed over');
+
+CREATE FUNCTION cn_leaf_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.number IS DISTINCT FROM (SELECT coalesce(max(number) + 1, 0) FROM marketplace_leaf) THEN
+    RAISE EXCEPTION 'leaves are numbered without gaps' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NOT EXISTS (SELECT 1 FROM marketplace_unsealed WHERE kind = NEW.kind AND row_id = NEW.row_id) THEN
+    RAISE EXCEPTION 'a leaf seals a row that is to be sealed' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_leaf_insert BEFORE INSERT ON marketplace_leaf
+  FOR EACH ROW EXECUTE FUNCTION cn_leaf_insert();
+CREATE TRIGGER cn_leaf_update BEFORE UPDATE ON marketplace_leaf
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a leaf is never changed');
+CREATE TRIGGER cn_leaf_delete BEFORE DELETE ON marketplace_leaf
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a leaf is never deleted');
+CREATE TRIGGER cn_leaf_truncate BEFORE TRUNCATE ON marketplace_leaf
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a leaf is never deleted');
+
+-- A salt may be deleted: that is how a person is forgotten.
+CREATE TRIGGER cn_leafsalt_update BEFORE UPDATE ON marketplace_leafsalt
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a salt is never changed');
+
+CREATE TRIGGER cn_treenode_update BEFORE UPDATE ON marketplace_treenode
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a node of the log''s tree is never changed');
+CREATE TRIGGER cn_treenode_delete BEFORE DELETE ON marketplace_treenode
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a node of the log''s tree is never deleted');
+CREATE TRIGGER cn_treenode_truncate BEFORE TRUNCATE ON marketplace_treenode
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a node of the log''s tree is never deleted');
+
+CREATE FUNCTION cn_checkpoint_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.size <= (SELECT coalesce(max(size), 0) FROM marketplace_checkpoint)
+    OR NEW.size > (SELECT coalesce(max(number) + 1, 0) FROM marketplace_leaf) THEN
+    RAISE EXCEPTION 'a checkpoint covers more than the last one, and no more than there is'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_checkpoint_insert BEFORE INSERT ON marketplace_checkpoint
+  FOR EACH ROW EXECUTE FUNCTION cn_checkpoint_insert();
+CREATE TRIGGER cn_checkpoint_update BEFORE UPDATE ON marketplace_checkpoint
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a checkpoint is never changed');
+CREATE TRIGGER cn_checkpoint_delete BEFORE DELETE ON marketplace_checkpoint
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a checkpoint is never deleted');
+CREATE TRIGGER cn_checkpoint_truncate BEFORE TRUNCATE ON marketplace_checkpoint
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a checkpoint is never deleted');
+
 -- access -----------------------------------------------------------------------------------------------------------
 CREATE FUNCTION cn_apikey_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -209,6 +209,95 @@ CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputatio
   SELECT RAISE(ABORT, 'a change of reputation is never deleted');
 END;
 
+-- the sealed log ---------------------------------------------------------------------------------------------------
+-- Whatever the log seals is noted in the transaction that writes it, so that no row is passed over that commits late.
+CREATE TRIGGER cn_transfer_unsealed AFTER INSERT ON marketplace_transfer BEGIN
+  INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('transfer', NEW.id);
+END;
+
+CREATE TRIGGER cn_event_unsealed AFTER INSERT ON marketplace_event BEGIN
+  INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('event', NEW.id);
+END;
+
+CREATE TRIGGER cn_verdict_unsealed AFTER INSERT ON marketplace_verdict BEGIN
+  INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('verdict', NEW.id);
+END;
+
+CREATE TRIGGER cn_unsealed_insert BEFORE INSERT ON marketplace_unsealed BEGIN
+  SELECT RAISE(ABORT, 'what is to be sealed is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_unsealed WHERE id = NEW.id OR (kind = NEW.kind AND row_id = NEW.row_id));
+  SELECT RAISE(ABORT, 'a row is sealed once') WHERE EXISTS (
+    SELECT 1 FROM marketplace_leaf WHERE kind = NEW.kind AND row_id = NEW.row_id);
+  SELECT RAISE(ABORT, 'only a row that is there is sealed') WHERE NOT CASE NEW.kind
+    WHEN 'transfer' THEN EXISTS (SELECT 1 FROM marketplace_transfer WHERE id = NEW.row_id)
+    WHEN 'event' THEN EXISTS (SELECT 1 FROM marketplace_event WHERE id = NEW.row_id)
+    WHEN 'verdict' THEN EXISTS (SELECT 1 FROM marketplace_verdict WHERE id = NEW.row_id)
+    ELSE 0 END;
+END;
+
+CREATE TRIGGER cn_unsealed_update BEFORE UPDATE ON marketplace_unsealed BEGIN
+  SELECT RAISE(ABORT, 'what is to be sealed is never changed');
+END;
+
+CREATE TRIGGER cn_unsealed_delete BEFORE DELETE ON marketplace_unsealed BEGIN
+  SELECT RAISE(ABORT, 'what is to be sealed is never passed over') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_leaf WHERE kind = OLD.kind AND row_id = OLD.row_id);
+END;
+
+CREATE TRIGGER cn_leaf_insert BEFORE INSERT ON marketplace_leaf BEGIN
+  SELECT RAISE(ABORT, 'a leaf is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_leaf WHERE number = NEW.number OR (kind = NEW.kind AND row_id = NEW.row_id));
+  SELECT RAISE(ABORT, 'leaves are numbered without gaps')
+    WHERE NEW.number IS NOT (SELECT coalesce(max(number) + 1, 0) FROM marketplace_leaf);
+  SELECT RAISE(ABORT, 'a leaf seals a row that is to be sealed') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_unsealed WHERE kind = NEW.kind AND row_id = NEW.row_id);
+END;
+
+CREATE TRIGGER cn_leaf_update BEFORE UPDATE ON marketplace_leaf BEGIN
+  SELECT RAISE(ABORT, 'a leaf is never changed');
+END;
+
+CREATE TRIGGER cn_leaf_delete BEFORE DELETE ON marketplace_leaf BEGIN
+  SELECT RAISE(ABORT, 'a leaf is never deleted');
+END;
+
+-- A salt may be deleted: that is how a person is forgotten.
+CREATE TRIGGER cn_leafsalt_insert BEFORE INSERT ON marketplace_leafsalt BEGIN
+  SELECT RAISE(ABORT, 'a salt is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_leafsalt WHERE leaf_id = NEW.leaf_id);
+END;
+
+CREATE TRIGGER cn_leafsalt_update BEFORE UPDATE ON marketplace_leafsalt BEGIN
+  SELECT RAISE(ABORT, 'a salt is never changed');
+END;
+
+CREATE TRIGGER cn_treenode_insert BEFORE INSERT ON marketplace_treenode BEGIN
+  SELECT RAISE(ABORT, 'a node of the log''s tree is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_treenode WHERE id = NEW.id OR (level = NEW.level AND place = NEW.place));
+END;
+
+CREATE TRIGGER cn_treenode_update BEFORE UPDATE ON marketplace_treenode BEGIN
+  SELECT RAISE(ABORT, 'a node of the log''s tree is never changed');
+END;
+
+CREATE TRIGGER cn_treenode_delete BEFORE DELETE ON marketplace_treenode BEGIN
+  SELECT RAISE(ABORT, 'a node of the log''s tree is never deleted');
+END;
+
+CREATE TRIGGER cn_checkpoint_insert BEFORE INSERT ON marketplace_checkpoint BEGIN
+  SELECT RAISE(ABORT, 'a checkpoint covers more than the last one, and no more than there is')
+    WHERE NEW.size <= (SELECT coalesce(max(size), 0) FROM marketplace_checkpoint)
+      OR NEW.size > (SELECT coalesce(max(number) + 1, 0) FROM marketplace_leaf);
+END;
+
+CREATE TRIGGER cn_checkpoint_update BEFORE UPDATE ON marketplace_checkpoint BEGIN
+  SELECT RAISE(ABORT, 'a checkpoint is never changed');
+END;
+
+CREATE TRIGGER cn_checkpoint_delete BEFORE DELETE ON marketplace_checkpoint BEGIN
+  SELECT RAISE(ABORT, 'a checkpoint is never deleted');
+END;
+
 -- access -----------------------------------------------------------------------------------------------------------
 CREATE TRIGGER cn_apikey_insert BEFORE INSERT ON marketplace_apikey BEGIN
   SELECT RAISE(ABORT, 'a key is never replaced') WHERE EXISTS (

@@ -4,9 +4,23 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
-from marketplace.actions import grants, invitations, keys, tokens
+from marketplace.actions import checkpoints, grants, invitations, keys, tokens
 from marketplace.actions.audit import audit
-from marketplace.models import Account, Assignment, Event, Job, Transfer, Verdict, Worker, guards
+from marketplace.models import (
+    Account,
+    Assignment,
+    Checkpoint,
+    Event,
+    Job,
+    Leaf,
+    LeafSalt,
+    Transfer,
+    TreeNode,
+    Unsealed,
+    Verdict,
+    Worker,
+    guards,
+)
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -102,6 +116,29 @@ HOSTILE = {
     "idempotency_key) VALUES ({alice}, {stake}, 5, 'stake', 'x')",
     "change an event": "UPDATE marketplace_event SET actor = 'nobody'",
     "delete an event": "DELETE FROM marketplace_event",
+    # the sealed log
+    "change a leaf": "UPDATE marketplace_leaf SET content = '{{}}'",
+    "renumber a leaf": "UPDATE marketplace_leaf SET number = number + 1000",
+    "delete a leaf": "DELETE FROM marketplace_leaf",
+    "leave a gap in the log": "INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) "
+    "SELECT 999999, kind, row_id, '{{}}', 'f' FROM marketplace_unsealed LIMIT 1",
+    "seal what is not there": "INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) "
+    "SELECT count(*), 'transfer', 999999, '{{}}', 'f' FROM marketplace_leaf",
+    "seal a row a second time": "INSERT INTO marketplace_unsealed (kind, row_id) "
+    "SELECT kind, row_id FROM marketplace_leaf LIMIT 1",
+    "have a row sealed that is not there": "INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('event', 999999)",
+    "have something else sealed": "INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('job', 1)",
+    "keep a row out of the log": "DELETE FROM marketplace_unsealed",
+    "have another row sealed": "UPDATE marketplace_unsealed SET row_id = row_id + 1000",
+    "change a salt": "UPDATE marketplace_leafsalt SET salt = 'f'",
+    "change a node of the tree": "UPDATE marketplace_treenode SET hash = 'f'",
+    "delete a node of the tree": "DELETE FROM marketplace_treenode",
+    "change a checkpoint": "UPDATE marketplace_checkpoint SET root = 'f'",
+    "delete a checkpoint": "DELETE FROM marketplace_checkpoint",
+    "state what is to come": "INSERT INTO marketplace_checkpoint (size, root, created_at, public_key, signature) "
+    "VALUES (999999, 'f', CURRENT_TIMESTAMP, 'f', 'f')",
+    "state what was": "INSERT INTO marketplace_checkpoint (size, root, created_at, public_key, signature) "
+    "VALUES (1, 'f', CURRENT_TIMESTAMP, 'f', 'f')",
     # access
     "open more with a key": "UPDATE marketplace_apikey SET scopes = '[\"operate\"]'",
     "raise a key's limit": "UPDATE marketplace_apikey SET spending_limit = 99000000",
@@ -140,12 +177,21 @@ SQLITE_ONLY = {
     "SELECT id, 'x', 'x', '', '', '' FROM marketplace_event",
     "replace a verdict": "INSERT OR REPLACE INTO marketplace_verdict SELECT * FROM marketplace_verdict",
     "replace an answer": "INSERT OR REPLACE INTO marketplace_result SELECT * FROM marketplace_result",
+    "replace a leaf": "INSERT OR REPLACE INTO marketplace_leaf SELECT * FROM marketplace_leaf",
+    "replace a salt": "INSERT OR REPLACE INTO marketplace_leafsalt SELECT * FROM marketplace_leafsalt",
+    "replace a node of the tree": "INSERT OR REPLACE INTO marketplace_treenode SELECT * FROM marketplace_treenode",
+    "replace a checkpoint": "INSERT OR REPLACE INTO marketplace_checkpoint SELECT * FROM marketplace_checkpoint",
+    "replace what is to be sealed": "INSERT OR REPLACE INTO marketplace_unsealed SELECT * FROM marketplace_unsealed",
     "replace a job": "INSERT OR REPLACE INTO marketplace_job SELECT * FROM marketplace_job",
 }
 POSTGRESQL_ONLY = {
     "truncate transfers": "TRUNCATE marketplace_transfer CASCADE",
     "truncate accounts": "TRUNCATE marketplace_account CASCADE",
     "truncate events": "TRUNCATE marketplace_event CASCADE",
+    "truncate leaves": "TRUNCATE marketplace_leaf CASCADE",
+    "truncate what is to be sealed": "TRUNCATE marketplace_unsealed",
+    "truncate the tree": "TRUNCATE marketplace_treenode",
+    "truncate checkpoints": "TRUNCATE marketplace_checkpoint",
 }
 
 
@@ -163,12 +209,14 @@ def give_access(worker: Worker) -> None:
 
 @pytest.fixture
 def books(db) -> dict[str, str]:
-    """Alice has paid a worker for one job, and another job waits with its reward in escrow."""
+    """Alice has paid a worker for one job, others wait with their rewards in escrow, and most of it is sealed."""
     make.make_client()
     worker = make.make_worker()
     verified = make.run_to_end(make.make_job())
     open_ = make.make_job(reward=30)
     give_access(worker)
+    checkpoints.seal_and_sign()
+    make.make_job(reward=20)  # which nobody has sealed yet
     connection.check_constraints()  # nothing of this is left pending, which would refuse a TRUNCATE by itself
     plain = connection.vendor == "sqlite"  # which keeps a UUID without its dashes
     return {
@@ -184,7 +232,8 @@ def books(db) -> dict[str, str]:
 
 def snapshot() -> list[list[tuple]]:
     return [list(rows.order_by("pk").values_list()) for rows in (
-        Account.objects, Transfer.objects, Job.objects, Assignment.objects, Event.objects, Verdict.objects
+        Account.objects, Transfer.objects, Job.objects, Assignment.objects, Event.objects, Verdict.objects,
+        Leaf.objects, LeafSalt.objects, TreeNode.objects, Checkpoint.objects, Unsealed.objects,
     )]  # fmt: skip
 
 
@@ -249,9 +298,10 @@ def test_a_guard_that_is_gone_or_changed_is_noticed(db):
 
 def test_the_audit_finds_what_a_hand_without_guards_has_done(books):
     guards.drop()
-    Account.objects.filter(name="alice", kind="wallet").update(balance=7)
+    alice = Account.objects.get(name="alice", kind="wallet")
+    Account.objects.filter(pk=alice.pk).update(balance=7)
     problems = audit().problems
     assert any("Account wallet alice holds 7" in problem for problem in problems)
     assert any("should be zero" in problem for problem in problems)
-    Account.objects.filter(name="alice", kind="wallet").update(balance=920_000_000)
+    Account.objects.filter(pk=alice.pk).update(balance=alice.balance)
     guards.create()

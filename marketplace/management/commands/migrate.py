@@ -2,6 +2,7 @@
 
 from django.core.management.commands.migrate import Command as Migrate
 
+from marketplace.actions import sealing
 from marketplace.models import guards
 
 
@@ -16,5 +17,5 @@ class Command(Migrate):
         try:
             super().handle(*args, **options | {"skip_checks": True})
         finally:
-            if changes:
-                guards.create_where_tables_are()
+            if changes and guards.create_where_tables_are():
+                sealing.note_missing()  # what was written before there was a log, or while the guards were away

@@ -1,0 +1,101 @@
+"""Rows in the canonical encoding of the sealed log: what is plain of them, and what is personal and so private."""
+
+from collections.abc import Collection
+from typing import Any
+
+from marketplace.domain.encoding import exact, moment
+from marketplace.models import Event, Job, Transfer, Verdict
+
+Encoded = tuple[dict[str, Any], dict[str, Any] | None]  # what is plain, what is private
+
+
+def encode_rows(kind: str, rows: Collection[int]) -> dict[int, Encoded]:
+    """The rows of a kind by their ids, encoded, in one query."""
+    if kind == "transfer":
+        transfers = Transfer.objects.select_related("source", "destination").filter(pk__in=rows)
+        return {each.pk: (encode_transfer(each), None) for each in transfers}
+    if kind == "event":
+        events = Event.objects.select_related("job").filter(pk__in=rows)
+        return {each.pk: encode_event(each) for each in events}
+    verdicts = Verdict.objects.select_related("assignment__result").filter(pk__in=rows)
+    return {each.pk: encode_verdict(each) for each in verdicts}
+
+
+def encode_transfer(transfer: Transfer) -> dict[str, Any]:
+    """Nothing of it is private: accounts go by their ids, and keys are made of ids."""
+    return {
+        "kind": "transfer",
+        "id": transfer.pk,
+        "code": transfer.code,
+        "amount": transfer.amount,
+        "from": {"account": transfer.source_id, "kind": transfer.source.kind},
+        "to": {"account": transfer.destination_id, "kind": transfer.destination.kind},
+        "job": _text(transfer.job_id),
+        "key": transfer.idempotency_key,
+        "at": moment(transfer.created_at),
+    }
+
+
+def encode_event(event: Event) -> Encoded:
+    plain = {
+        "kind": "event",
+        "id": event.pk,
+        "event": event.kind,
+        "job": _text(event.job_id),
+        "assignment": _text(event.assignment_id),
+        "worker": _text(event.worker_id),
+        "before": event.before,
+        "after": event.after,
+        "at": moment(event.created_at),
+    }
+    private: dict[str, Any] = {"actor": event.actor, "reason": event.reason}
+    if event.kind == "job.submitted" and event.job:
+        private["asked"] = _asked(event.job)
+    return plain, private
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """What a job asks for; the database keeps all of it as it was."""
+    return {
+        "model_type": job.model_type,
+        "dataset": job.dataset_id,
+        "params": exact(job.params),
+        "features": exact(job.features),
+        "target": job.target,
+        "seed": job.seed,
+        "reward": job.reward,
+        "max_attempts": job.max_attempts,
+        "deadline_at": moment(job.deadline_at),
+    }
+
+
+def encode_verdict(verdict: Verdict) -> Encoded:
+    assignment = verdict.assignment
+    plain = {
+        "kind": "verdict",
+        "id": verdict.pk,
+        "job": _text(assignment.job_id),
+        "assignment": _text(assignment.pk),
+        "attempt": assignment.fence,
+        "worker": _text(assignment.worker_id),
+        "outcome": verdict.outcome,
+        "method": verdict.method,
+        "fault": verdict.fault,
+        "error_chance": str(exact(verdict.error_chance)),
+        "at": moment(verdict.created_at),
+    }
+    private = {
+        "answer": assignment.result.sha256,
+        "reason": verdict.reason,
+        "bound": verdict.bound,
+        "seed": verdict.seed,
+        "detail": exact(verdict.detail),
+        "measured": exact(verdict.measured),
+        "tolerance": exact(verdict.tolerance),
+        "seconds": exact(verdict.seconds),
+    }
+    return plain, private
+
+
+def _text(key: Any) -> str | None:
+    return None if key is None else str(key)
