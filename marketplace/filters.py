@@ -8,7 +8,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from marketplace.domain.money import MICRO
-from marketplace.models import Account, Worker
+from marketplace.models import Account, Dataset, Worker
 
 register = template.Library()
 
@@ -142,7 +142,19 @@ def duration(seconds: float | None) -> str:
         return "unknown"
     if seconds < 1:
         return f"{seconds * 1000:.3g} ms"
-    return f"{seconds:.3g} s" if seconds < 600 else f"{seconds / 60:,.0f} min"
+    if seconds < 600:
+        return f"{seconds:.3g} s"
+    if seconds < 2 * 3600:
+        return f"{seconds / 60:,.0f} min"
+    return f"{seconds / 3600:,.3g} h" if seconds < 48 * 3600 else f"{seconds / 86400:,.3g} days"
+
+
+@register.filter
+def data_name(dataset: Dataset) -> str:
+    """What people call a dataset: its file, or what it is where there was none."""
+    if dataset.sample:
+        return "a sample that the network made"
+    return f"data sent with a job ({dataset.pk[:8]})" if dataset.label == "inline" else str(dataset)
 
 
 @register.filter

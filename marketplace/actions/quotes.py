@@ -1,5 +1,6 @@
 """What a job would take, before anything is held."""
 
+from collections import Counter
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,7 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
     names = dict(Worker.objects.filter(pk__in=[w.id for w in able[:NAMED]]).values_list("pk", "name"))
     measured = {UUID(w.id): round(w.measured_rate, 4) for w in able if w.measured_rate is not None}
     free = sum(not worker.busy and worker.free_slots > 0 for worker in able)
+    excluded = Counter(unmet for worker in workers if (unmet := shortfall(planned.demand, worker)))
     answer = {
         "model_type": planned.model.name,
         "dataset_id": planned.dataset.sha256,
@@ -44,7 +46,8 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
         "measured_rates": {names[key]: rate for key, rate in measured.items() if key in names},
         "workers_able": len(able),
         "workers_free": free,
-        "workers_excluded": sum(1 for worker in workers if shortfall(planned.demand, worker)),
+        "workers_excluded": sum(excluded.values()),
+        "excluded": dict(sorted(excluded.items())),
         "estimated_seconds": round(planned.quoted_seconds, 4),
         "held": to_tokens(reward),
         "suggested_reward": to_tokens(suggested),

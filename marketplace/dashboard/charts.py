@@ -97,7 +97,7 @@ def _round_up(rough: float) -> float:
 
 @dataclass
 class Axis:
-    """A scale from the round number below the least value to the one above the greatest."""
+    """A scale that holds all values with a little room, and the round numbers that are written on it."""
 
     values: Iterable[float]
     label: str = ""
@@ -114,8 +114,10 @@ class Axis:
             low, high = (low - abs(low) / 2 or -1.0, high + abs(high) / 2 or 1.0)
             if self.zero and min(finite) >= 0:
                 low = 0.0
-        self.at = ticks(low, high, self.count)
-        self.low, self.high = self.at[0], self.at[-1]
+        room = 0.04 * (high - low)
+        self.low = low if self.zero and low == 0 else low - room
+        self.high = high if self.zero and high == 0 else high + room
+        self.at = [value for value in ticks(low, high, self.count) if self.low <= value <= self.high]
 
     def share(self, value: float) -> float:
         return (value - self.low) / (self.high - self.low)

@@ -20,7 +20,7 @@ from marketplace.domain.lifecycle import JobState
 from marketplace.models import Job, Verdict
 from workers.catalog import MODELS
 
-SHOWN_ROWS, SHOWN_COLUMNS = 25, 12
+SHOWN_ROWS, SHOWN_COLUMNS = 12, 12
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,8 @@ class Listing:
 
 
 def listings(fitted: Fitted) -> list[Listing]:
-    """Every table that the result has: one line a row of the data first, where there is something to say of each."""
-    made = [_by_row(fitted), _coefficients(fitted), _centres(fitted), _components(fitted)]
+    """Every table that the result has; that with a line for each row of the data last."""
+    made = [_coefficients(fitted), _centres(fitted), _components(fitted), _by_row(fitted)]
     return [each for each in made if each is not None]
 
 

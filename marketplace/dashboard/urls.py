@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from marketplace.dashboard import incident, result, standing, views, writes
+from marketplace.dashboard import incident, new_job, result, standing, views, writes
 
 urlpatterns = [
     path("", include("marketplace.dashboard.account_urls")),
@@ -17,6 +17,9 @@ urlpatterns = [
     path("dashboard/workers/<str:name>/unstake/", standing.unstake, name="unstake"),
     path("dashboard/workers/<str:name>/contest/", standing.contest, name="contest"),
     path("dashboard/jobs/", writes.submit_job, name="submit-job"),
+    path("dashboard/jobs/new/", new_job.data_step, name="new-job"),
+    path("dashboard/jobs/new/model/", new_job.model_step, name="new-job-model"),
+    path("dashboard/jobs/new/quote/", new_job.quote_step, name="new-job-quote"),
     path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
     path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),
     path("dashboard/jobs/<uuid:job_id>/result/", result.result, name="result"),

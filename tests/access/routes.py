@@ -63,6 +63,8 @@ def address(world: World, method: str, route: str) -> str:
     assert "<" not in route, f"Say in tests/access/routes.py what {route} takes."
     if route.startswith("/dashboard/wallet/") and method == "POST" and not route.endswith(("wallet/", ".csv")):
         return f"{route}?name=alices_lab"
+    if route.startswith("/dashboard/jobs/new/"):
+        return f"{route}?dataset={world.dataset}&model_type=pca_analysis&client_address=alices_lab"
     return route + ("?owner=alices_lab&spender=alice" if route == "/token/allowance" else "")
 
 
@@ -101,6 +103,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "/dashboard/wallet/take/": {"take-owner": "alices_lab", "take-amount": "1"},
     "/dashboard/workers/<str:name>/stake/": {"amount": "1"},
     "/dashboard/workers/<str:name>/unstake/": {"amount": "1"},
+    "/dashboard/jobs/new/": {"pasted": "1,2\n3,4\n"},
+    "/dashboard/jobs/new/quote/": {"reward": "20", "key": "00000000-0000-4000-8000-000000000001"},
     "/dashboard/jobs/": {"job-client_address": "alices_lab", "job-model_type": "pca_analysis", "job-reward": "20"},
 }
 

@@ -56,10 +56,11 @@ def test_a_file_of_its_own_carries_its_colours() -> None:
 @pytest.mark.parametrize(
     "values", [[], [3.0], [-1e-300, 1e-300], [1e15, 1e15 + 1], [-5.0, 5.0], [0.0, 0.0], [math.nan, 1.0]]
 )
-def test_an_axis_holds_all_its_values_between_round_numbers(values: list[float]) -> None:
+def test_an_axis_holds_all_its_values_and_some_round_numbers(values: list[float]) -> None:
     axis = Axis(values)
     finite = [value for value in values if math.isfinite(value)]
     assert axis.low < axis.high and 2 <= len(axis.at) <= 12
+    assert all(axis.low <= value <= axis.high for value in axis.at)
     assert all(0 <= axis.share(value) <= 1 for value in finite)
 
 

@@ -1,0 +1,234 @@
+"""A new job in three steps: the data, the model, and a quote before anything is held. No step needs JavaScript."""
+
+import uuid
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from hashlib import sha256
+from io import BytesIO
+from typing import Any, BinaryIO, cast
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from marketplace import storage
+from marketplace.actions import datasets, jobs, quotes
+from marketplace.dashboard.access import Viewer, acting_user, page, require_scope
+from marketplace.dashboard.new_job_draft import CHOSEN_MOST, SAMPLE, Draft, ModelForm, default_target, usable
+from marketplace.domain.access import Scope
+from marketplace.domain.errors import KeyReused, NotFound, Refused
+from marketplace.models import Dataset, Job
+from marketplace.tables.preview import first_rows
+
+PREVIEW_ROWS, PREVIEW_COLUMNS = 6, 12
+LISTED = 8  # datasets that are offered again
+MAX_PASTED = 2 * 1024**2
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the data as the first step shows it."""
+
+    place: int
+    name: str
+    dtype: str
+    missing: int
+    usable: bool
+    ticked: bool
+
+
+def find(draft: Draft, user: Any) -> Dataset | None:
+    """The draft's dataset; None for the network's sample.
+
+    Raises:
+        Http404: there is none of this user's.
+    """
+    if draft.dataset == SAMPLE:
+        return None
+    try:
+        return datasets.find_dataset(sha256=draft.dataset, user=user)
+    except NotFound as refusal:
+        raise Http404(str(refusal)) from None
+
+
+def own_datasets(viewer: Viewer) -> list[Dataset]:
+    found = Dataset.objects.filter(sample=False).order_by("-created_at")
+    return list((found if viewer.sees_all else found.filter(owners__user=viewer.user_id))[:LISTED])
+
+
+@page
+def data_step(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Bring data, or look at those that were brought and say which columns to use."""
+    require_scope(viewer, Scope.SUBMIT)
+    draft = Draft.read(request.GET)
+    if request.method == "POST":
+        return _take_in(request, viewer, draft)
+    context: dict[str, Any] = {"viewer": viewer, "draft": draft, "step": 1}
+    if not draft.dataset:
+        return render(request, "dashboard/new_job_data.html", context | {"listed": own_datasets(viewer)})
+    if draft.dataset == SAMPLE:
+        return redirect(f"{reverse('new-job-model')}?{draft.query}")
+    dataset = find(draft, acting_user(request))
+    if dataset is None:
+        raise Http404("There are no such data.")
+    return render(request, "dashboard/new_job_columns.html", context | _preview(draft, dataset))
+
+
+def _preview(draft: Draft, dataset: Dataset) -> dict[str, Any]:
+    ticked = set(draft.columns or [])
+    columns = [
+        Column(
+            i, each["name"], each["dtype"], each["missing"], usable(each), usable(each) and (not ticked or i in ticked)
+        )
+        for i, each in enumerate(dataset.columns)
+    ]
+    if draft.columns is not None and draft.target is not None and draft.target < len(columns):
+        columns[draft.target] = replace(columns[draft.target], ticked=True)
+    upload, matrix = storage.path("uploads", dataset.pk), storage.path("matrices", dataset.matrix_sha256)
+    return {
+        "dataset": dataset,
+        "columns": columns,
+        "choosable": len(columns) <= CHOSEN_MOST,
+        "unusable": [column for column in columns if not column.usable],
+        "target": draft.target if draft.target is not None else default_target(dataset),
+        "shown_columns": columns[:PREVIEW_COLUMNS],
+        "hidden_columns": max(0, len(columns) - PREVIEW_COLUMNS),
+        "rows": first_rows(upload, matrix, dataset.format, PREVIEW_ROWS, PREVIEW_COLUMNS),
+        "carried": list(draft.rest.items()) + ([("reward", draft.reward)] if draft.reward else []),
+    }
+
+
+def _take_in(request: HttpRequest, viewer: Viewer, draft: Draft) -> HttpResponse:
+    """Store what was uploaded or pasted, and look at it."""
+    user, pasted = acting_user(request), request.POST.get("pasted", "")
+    file = request.FILES.get("file")
+    try:
+        if file is not None:
+            dataset = datasets.store_upload(stream=cast(BinaryIO, file.file), filename=file.name or "", user=user)
+        elif pasted.strip():
+            if len(pasted) > MAX_PASTED:
+                raise Refused(f"More than {MAX_PASTED:,} characters were pasted; upload them as a file.")
+            stream = BytesIO(pasted.replace("\r\n", "\n").encode())
+            dataset = datasets.store_upload(stream=stream, filename="pasted.csv", user=user)
+        else:
+            raise Refused("Choose a file, or paste a table; or take the sample.")
+    except Refused as refusal:
+        context = {"viewer": viewer, "draft": draft, "step": 1, "refused": str(refusal), "pasted": pasted[:MAX_PASTED]}
+        context["listed"] = own_datasets(viewer)
+        return render(request, "dashboard/new_job_data.html", context, status=refusal.status)
+    chosen = replace(draft, dataset=dataset.pk, target=None, columns=None)
+    return redirect(f"{reverse('new-job')}?{chosen.query}")
+
+
+@page
+def model_step(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """Which model, with which parameters, paid by whom."""
+    require_scope(viewer, Scope.SUBMIT)
+    draft = Draft.read(request.GET)
+    if not draft.dataset:
+        return redirect("new-job")
+    dataset = find(draft, acting_user(request))
+    defaults = {"model_type": "linear_regression" if dataset is None or dataset.default_target else "kmeans_clustering"}
+    form = ModelForm(initial=defaults | dict(draft.rest), viewer=viewer)
+    return show_model(request, viewer, draft, dataset, form)
+
+
+def show_model(
+    request: HttpRequest, viewer: Viewer, draft: Draft, dataset: Dataset | None, form: ModelForm, status: int = 200
+) -> HttpResponse:
+    context = {"viewer": viewer, "draft": draft, "dataset": dataset, "form": form, "step": 2}
+    if dataset is not None:
+        place = draft.target if draft.target is not None else default_target(dataset)
+        names = dataset.column_names
+        context["target"] = names[place] if place < len(names) else ""
+    return render(request, "dashboard/new_job_model.html", context, status=status)
+
+
+@page
+def quote_step(request: HttpRequest, viewer: Viewer) -> HttpResponse:
+    """What the job would take. Submitting it is the same address, posted: only that holds a reward."""
+    require_scope(viewer, Scope.SUBMIT)
+    draft, user = Draft.read(request.GET), acting_user(request)
+    if not draft.dataset:
+        return redirect("new-job")
+    dataset = find(draft, user)
+    form = ModelForm(dict(draft.rest), viewer=viewer)
+    if not form.is_valid():
+        return show_model(request, viewer, draft, dataset, form, status=400)
+    submission = form.submission(draft, dataset)
+    try:
+        quote = quotes.quote(submission=submission, user=user)
+    except Refused as refusal:
+        form.add_error(None, str(refusal))
+        return show_model(request, viewer, draft, dataset, form, status=refusal.status)
+    try:
+        if request.method == "POST":
+            job = _submit(request, draft, submission, user)
+            messages.success(request, "The job is submitted and its reward is held.")
+            return redirect("job", job_id=job.pk)
+        if draft.reward:
+            asked = replace(submission, reward=_reward(draft.reward))
+            quote = quotes.quote(submission=asked, user=user)
+    except Refused as refusal:
+        status = 409 if isinstance(refusal, KeyReused) else refusal.status
+        return show_quote(request, viewer, draft, submission, quote, refused=str(refusal), status=status)
+    return show_quote(request, viewer, draft, submission, quote)
+
+
+def show_quote(
+    request: HttpRequest,
+    viewer: Viewer,
+    draft: Draft,
+    submission: jobs.Submission,
+    quote: dict[str, Any],
+    refused: str = "",
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "viewer": viewer,
+        "draft": draft,
+        "step": 3,
+        "quote": quote,
+        "client_address": submission.client_address,
+        "demands": submission.requirements,
+        "unnamed": quote["workers_able"] - len(quote["workers"]),
+        "short": quote["balance_after"] is not None and quote["balance_after"] < 0,
+        "missing": -quote["balance_after"] if quote["balance_after"] is not None else 0,
+        "key": uuid.uuid4(),
+        "refused": refused,
+        "deadline_seconds": submission.deadline_seconds or settings.POLICY.deadline_seconds,
+    }
+    return render(request, "dashboard/new_job_quote.html", context, status=status)
+
+
+def _reward(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise Refused("reward must be a number of tokens.") from None
+
+
+class SubmitForm(forms.Form):
+    reward = forms.DecimalField()
+    key = forms.UUIDField()
+
+
+def _submit(request: HttpRequest, draft: Draft, submission: jobs.Submission, user: Any) -> Job:
+    """
+    Raises:
+        Refused: as the submission is; the same form sent twice is the same job.
+    """
+    sent = SubmitForm(request.POST)
+    if not sent.is_valid():
+        raise Refused("reward must be a number of tokens.")
+    asked = replace(submission, reward=sent.cleaned_data["reward"])
+    body = f"{replace(draft, reward='').query}&{asked.reward}"
+    return jobs.submit(
+        submission=asked,
+        user=user,
+        idempotency_key=str(sent.cleaned_data["key"]),
+        body_sha256=sha256(body.encode()).hexdigest(),
+    )

@@ -1,0 +1,164 @@
+"""A job on its way through the three steps. All of it is in the address, so that a step can be gone back to or shared.
+
+Nothing in it is believed: each step asks the actions again, which find the data and the client for this user alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from marketplace.actions.submissions import Submission
+from marketplace.dashboard.access import Viewer
+from marketplace.dashboard.forms import JobForm
+from marketplace.domain.money import to_tokens
+from marketplace.models import Dataset, Job
+from workers.catalog import MODELS
+from workers.catalog.gpus import KNOWN_GPUS
+from workers.protocol import gpu_tag
+
+SAMPLE = "sample"
+CHOSEN_MOST = 60  # columns that can be ticked one by one; of a wider table all that can be used are
+GIB = 2**30
+GPUS = ("CPU", *KNOWN_GPUS)
+OWN = ("dataset", "target", "c", "reward")  # the rest of an address is the form's
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`columns` and `target` are places among the dataset's columns; None: all that can be used, and the last."""
+
+    dataset: str
+    target: int | None = None
+    columns: tuple[int, ...] | None = None
+    rest: Mapping[str, str] = field(default_factory=dict)
+    reward: str = ""
+
+    @classmethod
+    def read(cls, query: QueryDict) -> "Draft":
+        """What an address says; what is no number in it is as if it were not there."""
+        ticked = tuple(int(text) for text in query.getlist("c") if text.isdecimal() and len(text) < 8)
+        target = query.get("target", "")
+        return cls(
+            dataset=query.get("dataset", ""),
+            target=int(target) if target.isdecimal() and len(target) < 8 else None,
+            columns=ticked or None,
+            rest={name: str(query[name]) for name in query if name not in OWN and query[name]},
+            reward=query.get("reward", ""),
+        )
+
+    @property
+    def query(self) -> str:
+        """The address again."""
+        found = QueryDict(mutable=True)
+        found["dataset"] = self.dataset
+        if self.target is not None:
+            found["target"] = str(self.target)
+        if self.columns is not None:
+            found.setlist("c", [str(column) for column in self.columns])
+        found.update(self.rest)
+        if self.reward:
+            found["reward"] = self.reward
+        return found.urlencode()
+
+    @property
+    def hidden(self) -> list[tuple[str, str]]:
+        """The address as hidden fields of the form that asks for the model."""
+        pairs = [("dataset", self.dataset)]
+        pairs += [("target", str(self.target))] if self.target is not None else []
+        return pairs + [("c", str(column)) for column in self.columns or ()]
+
+    @classmethod
+    def of(cls, job: Job) -> "Draft":
+        """What was asked for a job, to ask for again."""
+        model, need, data = MODELS.get(job.model_type), job.resource_class, job.dataset
+        rest = {"client_address": job.client.address, "model_type": job.model_type}
+        for name, value in job.params.items():
+            known = next((p for p in (model.parameters if model else ()) if p.name == name), None)
+            if known and value != known.default:
+                rest[f"{job.model_type}.{name}"] = str(value).lower() if isinstance(value, bool) else str(value)
+        if need.min_memory_bytes:
+            rest["min_memory_gib"] = f"{need.min_memory_bytes / GIB:g}"
+        if need.min_compute_capacity:
+            rest["min_compute_capacity"] = f"{need.min_compute_capacity:g}"
+        gpu = next((name for name in GPUS if need.gpu_tag and gpu_tag(name) == need.gpu_tag), "")
+        if gpu:
+            rest["gpu_type"] = gpu
+        if data.sample:
+            return cls(SAMPLE, rest=rest, reward=f"{to_tokens(job.reward):g}")
+        place = {column["matrix_column"]: i for i, column in enumerate(data.columns) if usable(column)}
+        columns = tuple(place[feature] for feature in job.features if feature in place)
+        target = place.get(job.target) if job.target is not None else None
+        wide = len(data.columns) > CHOSEN_MOST
+        return cls(data.pk, target, None if wide else columns, rest, f"{to_tokens(job.reward):g}")
+
+
+def usable(column: Mapping[str, Any]) -> bool:
+    """Numbers without a gap."""
+    return column["matrix_column"] is not None and not column["missing"]
+
+
+def default_target(dataset: Dataset) -> int:
+    names = dataset.column_names
+    return names.index(dataset.default_target) if dataset.default_target in names else len(names) - 1
+
+
+class ModelForm(JobForm):
+    """The second step: for whom, which model with which parameters, and what is demanded of a worker."""
+
+    prefix = None  # type: ignore[assignment]
+
+    gpu_type = forms.ChoiceField(label="GPU", required=False)
+    min_memory_gib = forms.FloatField(label="Memory (GiB)", required=False, min_value=0, max_value=1_000_000)
+    min_compute_capacity = forms.FloatField(label="TFLOPS", required=False, min_value=0, max_value=1e6)
+    deadline_hours = forms.FloatField(
+        label="Deadline (hours)", required=False, min_value=0.01, max_value=8760, help_text="A week if left empty."
+    )
+
+    def __init__(self, *args: Any, viewer: Viewer, **kwargs: Any) -> None:
+        super().__init__(*args, viewer=viewer, **kwargs)
+        for name in ("reward", "file", "target"):
+            del self.fields[name]
+        self.fields["gpu_type"].choices = [("", "any GPU or CPU"), *((name, name) for name in GPUS)]  # type: ignore[attr-defined]
+        self.fields["client_address"].help_text = "Who pays: one of your clients."
+
+    def demands(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("gpu_type", "min_memory_gib", "min_compute_capacity", "deadline_hours")]
+
+    def demanded(self) -> bool:
+        """Whether anything was typed there."""
+        return any(field.value() or field.errors for field in self.demands())
+
+    def submission(self, draft: Draft, dataset: Dataset | None) -> Submission:
+        """What the actions are asked, with the reward that the draft says."""
+        data = self.cleaned_data
+        model = MODELS[data["model_type"]]
+        target = columns = None
+        if dataset is not None:
+            target = (
+                (draft.target if draft.target is not None else default_target(dataset)) if model.needs_target else None
+            )
+            ticked = draft.columns
+            if ticked is None:
+                ticked = tuple(i for i, column in enumerate(dataset.columns) if usable(column))
+            columns = [i for i in ticked if i != target]
+            if len(columns) + (target is not None) == len(dataset.columns):
+                columns = None
+        memory = data["min_memory_gib"]
+        demands = {
+            "gpu_type": data["gpu_type"],
+            "min_memory_bytes": int(memory * GIB) if memory else None,
+            "min_compute_capacity": data["min_compute_capacity"],
+        }
+        return Submission(
+            client_address=data["client_address"],
+            model_type=model.name,
+            dataset=dataset.pk if dataset else None,
+            params=self.params(),
+            target=target,
+            columns=columns,
+            requirements={name: value for name, value in demands.items() if value},
+            deadline_seconds=data["deadline_hours"] * 3600 if data["deadline_hours"] else None,
+        )

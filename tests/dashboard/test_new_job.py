@@ -1,0 +1,165 @@
+"""The three steps of a new job: data, model, quote. Nothing is held before the last one is posted."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from marketplace.models import Dataset, Job, Transfer
+from tests import factories
+from tests.dashboard import cast
+from tests.dashboard.test_pages import HTML, body
+
+pytestmark = pytest.mark.django_db
+TABLE = b"""price,city,area,rooms
+245000,Bonn,70,2
+290000,Bonn,90,
+297500,Mainz,85,3
+375000,Mainz,120,3
+352500,Trier,105,4
+"""
+SAID = (
+    "flats.csv",
+    "5 rows",
+    "Bonn",
+    "245000",
+    "int64",
+    "float64, 1 missing",
+    "city (text)",
+    "rooms (1 missing cells)",
+)
+NEW, MODEL, QUOTE = "/dashboard/jobs/new/", "/dashboard/jobs/new/model/", "/dashboard/jobs/new/quote/"
+
+
+def upload(client: Any, content: bytes = TABLE, name: str = "flats.csv") -> str:
+    response = client.post(NEW, {"file": SimpleUploadedFile(name, content)}, headers=HTML)
+    assert response.status_code == 302, response.content.decode()
+    return response.headers["Location"]
+
+
+def submit(client: Any, address: str, reward: str = "5", **more: str) -> Any:
+    key = re.search(r'name="key" value="([^"]+)"', body(client, address))
+    assert key
+    return client.post(address, {"reward": reward, "key": key[1], **more}, headers=HTML)
+
+
+def test_an_upload_is_shown_with_its_first_rows_and_types(client):
+    html = body(client, upload(client))
+    for text in (
+        "flats.csv",
+        "5 rows",
+        "Bonn",
+        "245000",
+        "int64",
+        "float64, 1 missing",
+        "city (text)",
+        "rooms (1 missing cells)",
+    ):
+        assert text in html, text
+    assert html.count('type="checkbox"') == 4 and html.count(" checked") == 2 and html.count(" disabled") == 2
+
+
+def test_what_cannot_be_a_table_is_refused_in_a_sentence_and_keeps_what_was_pasted(client):
+    response = client.post(NEW, {"pasted": "1,2\n3"}, headers=HTML)
+    html = response.content.decode()
+    assert response.status_code == 400 and 'role="alert"' in html and "1,2" in html
+    assert client.post(NEW, {"file": SimpleUploadedFile("x.exe", b"1")}, headers=HTML).status_code == 400
+    assert client.post(NEW, {}, headers=HTML).status_code == 400
+    assert not Dataset.objects.exists()
+
+
+def test_a_job_goes_from_pasted_rows_to_its_page(client):
+    cast.a_worker("worker_rtx")
+    cast.a_client("alice")
+    pasted = client.post(NEW, {"pasted": "area\tprice\n70\t1.5\n90\t2.5\n85\t2\n"}, headers=HTML).headers["Location"]
+    dataset = parse_qs(urlsplit(pasted).query)["dataset"][0]
+    address = f"{QUOTE}?dataset={dataset}&c=0&c=1&target=1&client_address=alice&model_type=linear_regression"
+    html = body(client, address)
+    assert "worker_rtx" in html and "may see the data" in html and "Balance after" in html
+    assert not Transfer.objects.filter(code="hold").exists()
+    response = submit(client, address)
+    job = Job.objects.get()
+    assert response.headers["Location"] == f"/dashboard/jobs/{job.pk}/"
+    assert (job.features, job.target, job.reward, job.dataset_id) == ([0], 1, 5_000_000, dataset)
+    assert factories.run_to_end(job).state == "verified"
+
+
+def test_text_and_gaps_are_left_out_unless_all_is_chosen_by_hand(client):
+    cast.a_client("alice")
+    dataset = parse_qs(urlsplit(upload(client)).query)["dataset"][0]
+    submit(client, f"{QUOTE}?dataset={dataset}&client_address=alice&model_type=kmeans_clustering&kmeans_clustering.k=2")
+    job = Job.objects.get()
+    assert job.features == [0, 1] and job.params["k"] == 2  # price and area
+    response = client.get(
+        f"{QUOTE}?dataset={dataset}&c=1&c=2&client_address=alice&model_type=pca_analysis", headers=HTML
+    )
+    assert response.status_code == 400 and "is text and cannot be used" in response.content.decode()
+
+
+def test_the_same_form_sent_twice_is_one_job(client):
+    cast.a_client("alice")
+    address = f"{QUOTE}?dataset=sample&client_address=alice&model_type=kmeans_clustering"
+    key = re.search(r'name="key" value="([^"]+)"', body(client, address))[1]  # type: ignore[index]
+    first, second = (client.post(address, {"reward": "5", "key": key}, headers=HTML) for _ in "12")
+    assert first.headers["Location"] == second.headers["Location"] and Job.objects.count() == 1
+    assert client.post(address, {"reward": "6", "key": key}, headers=HTML).status_code == 409
+    assert Job.objects.count() == 1
+
+
+def test_demands_and_parameters_reach_the_job_and_the_quote_says_whom_they_keep_out(client):
+    cast.a_worker("worker_rtx")
+    cast.a_client("alice")
+    address = (
+        f"{QUOTE}?dataset=sample&client_address=alice&model_type=ridge_regression&ridge_regression.alpha=0.5"
+        "&gpu_type=A100&min_memory_gib=2&deadline_hours=1"
+    )
+    html = body(client, address)
+    assert "No worker could take it now." in html and "1 worker kept out: is not a" in html
+    submit(client, address)
+    job = Job.objects.select_related("resource_class").get()
+    assert job.params == {"alpha": 0.5} and job.resource_class.min_memory_bytes == 2 * 2**30
+    assert 3500 < (job.deadline_at - job.submitted_at).total_seconds() <= 3601
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("&kmeans_clustering.k=100000", "less than or equal to 4096"),
+        ("&kmeans_clustering.k=4000", "k must be at most the number of rows"),
+        ("&client_address=nobody", "There is no client nobody"),
+    ],
+)
+def test_a_wrong_parameter_is_said_beside_the_form_that_was_filled_in(client, more, said):
+    cast.a_client("alice")
+    response = client.get(
+        f"{QUOTE}?dataset=sample&client_address=alice&model_type=kmeans_clustering{more}", headers=HTML
+    )
+    html = response.content.decode()
+    assert response.status_code in (400, 404) and said in html and 'name="model_type"' in html
+
+
+def test_too_little_money_is_said_before_and_changes_nothing(client):
+    cast.a_client("alice", balance=3)
+    address = f"{QUOTE}?dataset=sample&client_address=alice&model_type=kmeans_clustering&reward=50"
+    assert "47 tokens too little" in body(client, address)
+    response = submit(client, address, reward="50")
+    assert response.status_code == 400 and 'role="alert"' in response.content.decode()
+    assert not Job.objects.exists()
+
+
+def test_another_ones_data_are_not_there(client, settings):
+    upload(client)
+    dataset = Dataset.objects.get().pk
+    settings.SANDBOX = False
+    client.force_login(cast.alice())
+    for address in (NEW, MODEL, QUOTE):
+        assert client.get(f"{address}?dataset={dataset}", headers=HTML).status_code == 404
+    assert "flats.csv" not in body(client, NEW)
+
+
+def test_who_may_not_submit_is_told_which_role_does(client, settings):
+    settings.SANDBOX = False
+    client.force_login(cast.a_user("carol", roles=("contributor",)))
+    assert client.get(NEW, headers=HTML).status_code == 403
