@@ -192,6 +192,17 @@ def measured(worker: Worker) -> str:
 
 
 @register.filter
+def chosen(why: dict[str, Any]) -> str:
+    """Why a worker was given a job, as `Assignment.why` keeps it, in words."""
+    if "able" not in why:
+        return f"chosen by {why.get('by', 'the coordinator')}"
+    able = why["able"]
+    said = "the only one that could" if able == 1 else f"its turn came first among the {able} that could"
+    rank = f"; rank {why['rank']:.2f}" + (f", the best {why['best_rank']:.2f}" if able > 1 else "")
+    return said + (rank if why.get("rank") is not None else "") + ("; it stands by" if why.get("standby") else "")
+
+
+@register.filter
 def percent(fraction: float | None) -> str:
     return "unknown" if fraction is None else f"{fraction * 100:.0f} %"
 

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Sum
+from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.utils import IntegrityError
 
 from marketplace import storage
@@ -90,12 +90,14 @@ def _require_share(user: Any, size_bytes: int) -> None:
 def find_dataset(*, sha256: str, user: Any) -> Dataset:
     """The dataset of that name, where `user` brought its content: to know a name is no right to the data.
 
+    The network's own samples are everybody's.
+
     Raises:
         NotFound: there is none, or it is another's.
     """
     rows = Dataset.objects.filter(pk=sha256)
     if not settings.SANDBOX and not (user and user.is_staff):
-        rows = rows.filter(Exists(DatasetOwner.objects.filter(dataset=OuterRef("pk"), user=user)))
+        rows = rows.filter(Q(sample=True) | Exists(DatasetOwner.objects.filter(dataset=OuterRef("pk"), user=user)))
     found = rows.first()
     if found is None:
         raise NotFound(f"There is no dataset {sha256[:64]}; upload it to /datasets first.")

@@ -11,8 +11,9 @@ from marketplace.actions import datasets
 from marketplace.actions.datasets import Brought
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.matching import Demand
+from marketplace.domain.money import to_tokens
 from marketplace.domain.pricing import reward_floor
-from marketplace.models import Client, Dataset
+from marketplace.models import Client, Dataset, Job
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
 from workers.catalog.gpus import KNOWN_GPUS
@@ -68,6 +69,35 @@ def find_client(*, address: str, user: Any) -> Client:
     if client is None or not (settings.SANDBOX or (user and (user.is_staff or client.user_id == user.pk))):
         raise NotFound(f"There is no client {str(address)[:64]}; register it first.")
     return client
+
+
+def submission_of(job: Job) -> Submission:
+    """What was asked for `job` (with its client, dataset and resource class), to be asked for once more.
+
+    Columns are named by their places, for names may repeat digits; the deadline is the usual one.
+    """
+    dataset, need, model = job.dataset, job.resource_class, MODELS.get(job.model_type)
+    place = {column["matrix_column"]: i for i, column in enumerate(dataset.columns)}
+    columns: list[str | int] | None = [place[feature] for feature in job.features]
+    if columns == [i for i in range(len(dataset.columns)) if job.target is None or i != place[job.target]]:
+        columns = None
+    defaults = {parameter.name: parameter.default for parameter in model.parameters} if model else {}
+    known = {gpu_tag(name): name for name in ("CPU", *KNOWN_GPUS)}
+    demands = {
+        "gpu_type": known.get(need.gpu_tag, ""),
+        "min_memory_bytes": need.min_memory_bytes,
+        "min_compute_capacity": need.min_compute_capacity,
+    }
+    return Submission(
+        client_address=job.client.address,
+        model_type=job.model_type,
+        reward=to_tokens(job.reward),
+        dataset=dataset.pk,
+        params={name: value for name, value in job.params.items() if defaults.get(name) != value},
+        target=None if job.target is None else place[job.target],
+        columns=columns,
+        requirements={name: value for name, value in demands.items() if value},
+    )
 
 
 @contextmanager

@@ -10,14 +10,12 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from marketplace.actions.submissions import Submission
+from marketplace.actions.submissions import Submission, submission_of
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.forms import JobForm
-from marketplace.domain.money import to_tokens
 from marketplace.models import Dataset, Job
 from workers.catalog import MODELS
 from workers.catalog.gpus import KNOWN_GPUS
-from workers.protocol import gpu_tag
 
 SAMPLE = "sample"
 CHOSEN_MOST = 60  # columns that can be ticked one by one; of a wider table all that can be used are
@@ -72,27 +70,22 @@ class Draft:
 
     @classmethod
     def of(cls, job: Job) -> "Draft":
-        """What was asked for a job, to ask for again."""
-        model, need, data = MODELS.get(job.model_type), job.resource_class, job.dataset
-        rest = {"client_address": job.client.address, "model_type": job.model_type}
-        for name, value in job.params.items():
-            known = next((p for p in (model.parameters if model else ()) if p.name == name), None)
-            if known and value != known.default:
-                rest[f"{job.model_type}.{name}"] = str(value).lower() if isinstance(value, bool) else str(value)
-        if need.min_memory_bytes:
-            rest["min_memory_gib"] = f"{need.min_memory_bytes / GIB:g}"
-        if need.min_compute_capacity:
-            rest["min_compute_capacity"] = f"{need.min_compute_capacity:g}"
-        gpu = next((name for name in GPUS if need.gpu_tag and gpu_tag(name) == need.gpu_tag), "")
-        if gpu:
-            rest["gpu_type"] = gpu
-        if data.sample:
-            return cls(SAMPLE, rest=rest, reward=f"{to_tokens(job.reward):g}")
-        place = {column["matrix_column"]: i for i, column in enumerate(data.columns) if usable(column)}
-        columns = tuple(place[feature] for feature in job.features if feature in place)
-        target = place.get(job.target) if job.target is not None else None
-        wide = len(data.columns) > CHOSEN_MOST
-        return cls(data.pk, target, None if wide else columns, rest, f"{to_tokens(job.reward):g}")
+        """What was asked for a job, to change a little and ask for again."""
+        asked = submission_of(job)
+        needs = asked.requirements
+        rest = {"client_address": asked.client_address, "model_type": asked.model_type}
+        for name, value in asked.params.items():
+            rest[f"{asked.model_type}.{name}"] = str(value).lower() if isinstance(value, bool) else str(value)
+        rest |= {name: f"{needs[name]}" for name in ("gpu_type", "min_compute_capacity") if name in needs}
+        if "min_memory_bytes" in needs:
+            rest["min_memory_gib"] = f"{needs['min_memory_bytes'] / GIB:g}"
+        reward = f"{asked.reward}"
+        if job.dataset.sample:
+            return cls(SAMPLE, rest=rest, reward=reward)
+        columns = None
+        if asked.columns is not None and len(job.dataset.columns) <= CHOSEN_MOST:
+            columns = tuple(int(column) for column in asked.columns)
+        return cls(job.dataset_id, int(asked.target) if asked.target is not None else None, columns, rest, reward)
 
 
 def usable(column: Mapping[str, Any]) -> bool:

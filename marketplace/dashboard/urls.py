@@ -22,6 +22,7 @@ urlpatterns = [
     path("dashboard/jobs/new/quote/", new_job.quote_step, name="new-job-quote"),
     path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
     path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),
+    path("dashboard/jobs/<uuid:job_id>/retry/", writes.retry_job, name="retry-job"),
     path("dashboard/jobs/<uuid:job_id>/result/", result.result, name="result"),
     path("dashboard/jobs/<uuid:job_id>/result/<slug:name>.csv", result.result_csv, name="result-csv"),
     path("dashboard/jobs/<uuid:job_id>/result/<slug:name>.svg", result.result_svg, name="result-svg"),

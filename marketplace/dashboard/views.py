@@ -11,7 +11,9 @@ from django.urls import reverse
 from marketplace.dashboard.access import Viewer, page
 from marketplace.dashboard.forms import ClientForm, JobForm, WorkerForm
 from marketplace.dashboard.home import home_page
-from marketplace.dashboard.job import job_page
+from marketplace.dashboard.job import job_page, the_job
+from marketplace.dashboard.job_extras import requests
+from marketplace.dashboard.new_job_draft import Draft
 from marketplace.dashboard.pages import Page
 from marketplace.dashboard.worker import worker_page
 
@@ -50,7 +52,10 @@ def home(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @page
 def job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
-    return answer(request, viewer, job_page(viewer, job_id), "dashboard/job.html")
+    found = the_job(viewer, job_id)
+    same = requests(found, request.build_absolute_uri("/").rstrip("/"))
+    shown = job_page(viewer, job_id)
+    return answer(request, viewer, shown, "dashboard/job.html", requests=same, clone=Draft.of(found).query)
 
 
 @page

@@ -12,8 +12,10 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 
 from marketplace.actions import clients, coordination, datasets, jobs, workers
+from marketplace.actions.submissions import submission_of
 from marketplace.dashboard.access import View, Viewer, acting_user, actor_name, page, require_scope
 from marketplace.dashboard.forms import ClientForm, JobForm, PlainForm, WorkerForm
+from marketplace.dashboard.job import the_job
 from marketplace.dashboard.views import show_home
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import Refused
@@ -114,14 +116,26 @@ def submit_job(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
 @posted(Scope.SUBMIT)
 def cancel_job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
-    if not viewer.jobs().filter(pk=job_id).exists():
-        raise Http404("There is no such job among those that you may see.")
+    the_job(viewer, job_id)
     try:
         jobs.cancel(job_id=job_id, user=acting_user(request), actor=actor_name(request))
         messages.success(request, "The job is cancelled.")
     except Refused as refusal:
         messages.error(request, str(refusal))
     return redirect("job", job_id=job_id)
+
+
+@posted(Scope.SUBMIT)
+def retry_job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
+    """The same job once more, as a job of its own."""
+    found = the_job(viewer, job_id)
+    try:
+        again = jobs.submit(submission=submission_of(found), user=acting_user(request))
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("job", job_id=job_id)
+    messages.success(request, "The same job is submitted again, and its reward is held.")
+    return redirect("job", job_id=again.pk)
 
 
 @posted(Scope.OPERATE)

@@ -6,7 +6,7 @@ ties come from a random generator that the caller seeded.
 """
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -171,6 +171,9 @@ def _why(
     }
 
 
-def waiting_reasons(job: Waiting, workers: Sequence[Candidate]) -> Mapping[str, int]:
-    """Why a pending job waits: each obstacle, with how many workers it keeps away."""
-    return Counter(obstacle(job, worker) or "is free" for worker in workers)
+def waiting_reasons(job: Waiting, workers: Sequence[Candidate]) -> Mapping[str, list[str]]:
+    """Why a pending job waits: each obstacle, with the workers that it keeps away."""
+    kept: defaultdict[str, list[str]] = defaultdict(list)
+    for worker in workers:
+        kept[obstacle(job, worker) or "is free"].append(worker.id)
+    return dict(kept)

@@ -122,6 +122,6 @@ def test_of_equal_turns_the_better_paid_second_comes_first():
     assert [job.id for job in service_order([poor, rich])] == ["rich", "poor"]
 
 
-def test_why_a_job_waits_counts_each_obstacle():
+def test_why_a_job_waits_says_what_keeps_whom():
     pool = [*workers("a", busy=True), *workers("b", online=False)]
-    assert waiting_reasons(JOB, pool) == {"is busy": 1, "is silent": 1}
+    assert waiting_reasons(JOB, pool) == {"is busy": ["a"], "is silent": ["b"]}

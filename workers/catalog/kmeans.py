@@ -99,8 +99,9 @@ class KMeans(CatalogModel):
             best = int(np.argmin([-pilot.between for pilot in pilots]))
             nearest = Nearest(backend, X, job.shift)
 
-            def note(step: int) -> None:
-                progress(0.3 + 0.7 * step / job.steps_max, f"step {step + 1} on all rows")
+            def note(step: int, between: float) -> None:
+                inertia = f", inertia {len(X) * job.sample.spread - between:.6g}" if step else ""
+                progress(0.3 + 0.7 * step / job.steps_max, f"step {step + 1} on all rows{inertia}")
 
             last = lloyd(
                 X, nearest, Means(X, job.shift, job.k, job.sample.total), pilots[best].centroids[-1], seed=seed,
@@ -187,7 +188,7 @@ def _pilots(job: Job, backend: Backend, progress: Progress) -> tuple[NDArray[np.
     found = []
     for run in range(job.starts):
 
-        def note(step: int, run: int = run) -> None:
+        def note(step: int, between: float, run: int = run) -> None:
             progress(0.3 * run / job.starts, f"start {run + 1} of {job.starts}, step {step + 1}")
 
         found.append(

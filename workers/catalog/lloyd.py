@@ -130,16 +130,16 @@ def lloyd(
     run: int,
     steps_max: int,
     shift_squared_max: float,
-    progress: Callable[[int], None],
+    progress: Callable[[int, float], None],
 ) -> Trajectory:
     """From `start` (k × d) until the centres move by at most `shift_squared_max` (a sum of squares) in a step.
 
-    `means` must be new.
+    `means` must be new. `progress` is told each step before it begins, and what the clusters explain by then.
     """
-    found, centroids = Trajectory(), start
+    found, centroids, between = Trajectory(), start, 0.0
     labels = np.zeros(len(X), dtype=np.uint16)
     for step in range(steps_max):
-        progress(step)
+        progress(step, between)
         now = nearest(centroids)
         rows = np.flatnonzero(now != labels).astype(np.uint32)
         means.move(rows, labels[rows], now[rows])
@@ -148,7 +148,8 @@ def lloyd(
         found.rows.append(rows)
         found.labels.append(labels[rows])
         found.centroids.append(centroids)
+        between = means.between(centroids)
         if float(((centroids - before) ** 2).sum()) <= shift_squared_max:
             break
-    found.between = means.between(centroids)
+    found.between = between
     return found
