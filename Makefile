@@ -16,7 +16,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators bench lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators bench bench-live lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -69,6 +69,9 @@ test-estimators: $(DEV_STAMP) ## All of scikit-learn's own checks on the five es
 
 bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own fit, in one run
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.verification
+
+bench-live: $(DEV_STAMP) ## What 200 open pages cost while 20 jobs a second end, for 5 minutes; then 1,000 pages
+	$(ENV_PYTHON) -m benchmarks.live
 
 lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	for name in requirements requirements-dev workers/requirements; do \

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -36,16 +37,16 @@ class PageConsumer(AsyncWebsocketConsumer):
         raise NotImplementedError
 
     async def connect(self) -> None:
-        self.topics: set[str] = set(TOPICS)
-        self.woken = asyncio.Event()
+        self.parts: list[Part] = []
         self.follower: asyncio.Task[None] | None = None
         await self.accept()
         viewer = await database_sync_to_async(viewer_of)(self.scope["user"])
         if viewer is None:
             await self.close(CLOSE_FORBIDDEN)
             return
-        page = shared(self.page(viewer, **self.scope["url_route"]["kwargs"]))
-        self.follower = asyncio.create_task(self.follow(page))
+        page = self.page(viewer, **self.scope["url_route"]["kwargs"])
+        self.parts = [Part(shared(part), self.send) for part in page.parts()]
+        self.follower = asyncio.create_task(self.follow())
 
     async def disconnect(self, code: int) -> None:
         if self.follower is not None:
@@ -56,29 +57,51 @@ class PageConsumer(AsyncWebsocketConsumer):
 
     async def pages_changed(self, message: dict[str, Any]) -> None:
         """A hint. It is only noted here: handlers run one after another, and hints may come faster than renderings."""
-        self.topics.update(message["topics"])
-        self.woken.set()
+        for part in self.parts:
+            part.hint(set(message["topics"]))
 
-    async def follow(self, page: SharedPage) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + LIFETIME_SECONDS * random.uniform(0.8, 1.2)
-        sent: dict[str, str] = {}
+    async def follow(self) -> None:
+        followers = [asyncio.create_task(part.follow()) for part in self.parts]
         try:
-            while loop.time() < until:
-                topics, self.topics = self.topics, set()
-                self.woken.clear()
-                fragments = await page.rendered(topics)
-                news = {name: html for name, html in fragments.items() if sent.get(name) != html}
-                if news:
-                    sent.update(news)
-                    await self.send("".join(news.values()))
-                await self.wait_for_news()
+            # None of them ends but by failing.
+            lifetime = LIFETIME_SECONDS * random.uniform(0.8, 1.2)
+            ended, _ = await asyncio.wait(followers, timeout=lifetime, return_when=asyncio.FIRST_EXCEPTION)
+            for each in ended:
+                each.result()
             await self.close(CLOSE_RECONNECT)
         except Http404:
             await self.close(CLOSE_NOT_FOUND)
         except Exception:
             logger.exception("A page could not be rendered for its socket.")
             await self.close(CLOSE_ERROR)
+        finally:
+            for each in followers:
+                each.cancel()
+
+
+class Part:
+    """What one socket was sent of a part of its page, and what it has yet to be sent."""
+
+    def __init__(self, shown: SharedPage, send: Callable[[str], Awaitable[None]]) -> None:
+        self.shown, self.send = shown, send
+        self.topics: set[str] = set(TOPICS)
+        self.woken = asyncio.Event()
+        self.sent: dict[str, str] = {}
+
+    def hint(self, topics: set[str]) -> None:
+        self.topics |= topics
+        self.woken.set()
+
+    async def follow(self) -> None:
+        while True:
+            topics, self.topics = self.topics, set()
+            self.woken.clear()
+            fragments = await self.shown.rendered(topics)
+            news = {name: html for name, html in fragments.items() if self.sent.get(name) != html}
+            if news:
+                self.sent.update(news)
+                await self.send("".join(news.values()))
+            await self.wait_for_news()
 
     async def wait_for_news(self) -> None:
         try:

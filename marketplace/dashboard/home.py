@@ -24,18 +24,21 @@ IN_HAND = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
 
 
 def home_page(viewer: Viewer) -> Page:
+    """What everybody sees is one rendering for all of them; who sees all has one of everything."""
+    own = viewer.key
+    all_ = own if viewer.sees_all else ""
     return Page(
-        f"home {viewer.key}",
+        "home",
         "/live/home/",
         (
-            Fragment("cards", FIGURES, cards),
-            Fragment("sparks", frozenset({"hours"}), sparks),
-            Fragment("coordination", frozenset({"network"}), coordination),
-            Fragment("attention", FIGURES, lambda: attention(viewer)),
-            Fragment("feed", FIGURES, lambda: feed(viewer.sees_all)),
-            Fragment("workers", frozenset({"workers", "jobs"}), workers),
-            Fragment("jobs", frozenset({"jobs"}), lambda: jobs(viewer)),
-            Fragment("clients", frozenset({"clients", "jobs"}), lambda: clients(viewer)),
+            Fragment("cards", FIGURES, cards, all_),
+            Fragment("sparks", frozenset({"hours"}), sparks, all_),
+            Fragment("coordination", frozenset({"network"}), coordination, all_),
+            Fragment("feed", FIGURES, lambda: feed(viewer.sees_all), all_),
+            Fragment("workers", frozenset({"workers", "jobs"}), workers, all_),
+            Fragment("attention", FIGURES, lambda: attention(viewer), own),
+            Fragment("jobs", frozenset({"jobs"}), lambda: jobs(viewer), own),
+            Fragment("clients", frozenset({"clients", "jobs"}), lambda: clients(viewer), own),
         ),
     )
 

@@ -1,7 +1,7 @@
 """What a page is to the live side: named fragments, each with what it shows and the topics that change it."""
 
 from collections.abc import Callable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.template.loader import render_to_string
@@ -14,12 +14,14 @@ TOPICS = frozenset({"jobs", "workers", "clients", "network", "hours"})
 class Fragment:
     """A part of a page that is swapped as one. Its template's root element has the id `name` and `hx-swap-oob`.
 
-    What it shows may depend on nothing but what `context` closes over, so that one rendering serves all who look.
+    What it shows may depend on nothing but what `context` closes over, so that one rendering serves all who look:
+    `audience` names those: empty for everybody, else a viewer's key.
     """
 
     name: str
     topics: frozenset[str]
     context: Callable[[], dict[str, Any]]
+    audience: str = ""
 
     @property
     def template(self) -> str:
@@ -28,11 +30,31 @@ class Fragment:
 
 @dataclass(frozen=True)
 class Page:
-    """`key` names what is shown: two sockets of one key are sent the same. `socket` is where they connect."""
+    """`key` names what is shown, to each audience the same. `socket` is where those who follow it connect."""
 
     key: str
     socket: str
     fragments: tuple[Fragment, ...]
+
+    @property
+    def private(self) -> bool:
+        """Is it one person's?"""
+        return any(fragment.audience.startswith("user:") for fragment in self.fragments)
+
+    def parts(self) -> list["Page"]:
+        """The page by audience, so that what everybody sees is rendered once for everybody."""
+        audiences = dict.fromkeys(fragment.audience for fragment in self.fragments)
+        return [
+            replace(
+                self,
+                key=f"{self.key} {audience}",
+                fragments=tuple(each for each in self.fragments if each.audience == audience),
+            )
+            for audience in audiences
+        ]
+
+    def changed_by(self, topics: Set[str]) -> bool:
+        return any(fragment.topics & topics for fragment in self.fragments)
 
     def context(self) -> dict[str, Any]:
         """What the whole page's template needs for its fragments."""

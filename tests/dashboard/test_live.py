@@ -115,6 +115,43 @@ def test_many_sockets_share_one_rendering_a_second(committed_db, monkeypatch):
     assert not live._shared  # a page that nobody looks at is not rendered
 
 
+def test_what_everybody_sees_is_rendered_once_for_all_of_them_and_what_is_private_for_each(
+    committed_db, settings, monkeypatch
+):
+    users = [cast.a_user(f"user_{index}") for index in range(5)]
+    for user in users:
+        cast.a_client(f"of_{user.username}", user)
+    settings.SANDBOX = False
+    rendered: list[str] = []
+    real = Page.render
+
+    def counted(page: Page, topics: Any) -> dict[str, str]:
+        fragments = real(page, topics)
+        rendered.extend(fragments)
+        return fragments
+
+    monkeypatch.setattr(Page, "render", counted)
+    kwargs: dict[str, Any] = {"url_route": {"kwargs": {}}}
+
+    async def both_parts(socket: Socket) -> str:
+        html = ""
+        while "figure-total_jobs" not in html or 'id="clients"' not in html:
+            html += await socket.html()
+        return html
+
+    async def scene() -> None:
+        application = consumers.HomeConsumer.as_asgi()
+        sockets = [Socket(application, HOME, user=user, **kwargs) for user in users]
+        await asyncio.gather(*(socket.open() for socket in sockets))
+        for index, html in enumerate(await asyncio.gather(*map(both_parts, sockets))):
+            assert f"of_user_{index}" in html
+            assert not any(f"of_user_{other}" in html for other in range(5) if other != index)
+        assert rendered.count("clients") >= 5 and rendered.count("cards") <= 2
+        await asyncio.gather(*(socket.close() for socket in sockets))
+
+    play(scene)
+
+
 def test_outside_the_sandbox_a_socket_needs_a_log_in_and_ones_own_job(committed_db, settings):
     alice, bob = cast.alice(), cast.bob()
     job = cast.a_job(cast.a_client("alices_lab", alice))
