@@ -275,7 +275,7 @@ CONTENT_SECURITY_POLICY = {
 }
 # All of it comes over TLS, which a proxy ends; only the health check inside may be plain.
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not SANDBOX)
-SECURE_REDIRECT_EXEMPT = [r"^health$"]
+SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$"]
 SECURE_HSTS_SECONDS = 0 if SANDBOX else env.int("HSTS_SECONDS", default=365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.bool("HSTS_SUBDOMAINS", default=True)
 X_FRAME_OPTIONS = "DENY"

@@ -1,11 +1,12 @@
 """The network: its figures, its health, its coordination switch."""
 
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 
-from marketplace.actions import coordination, network
+from marketplace.actions import coordination, network, readiness
 from marketplace.api.base import Call, documented
-from marketplace.api.serializers.network import Done, Health, Stats
+from marketplace.api.serializers.network import Done, Health, Ready, Stats
 from marketplace.domain.access import Scope
 
 
@@ -26,6 +27,27 @@ class HealthCheck(Call):
     @documented(Health, refused=False, tags=["network"], operation_id="health")
     def get(self, request):
         return Response(network.health())
+
+
+class ReadyCheck(Call):
+    """Can it do its work now? Each thing that it rests on by name; 503 where one is missing. Needs no key."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(
+        responses={200: Ready, 503: OpenApiResponse(Ready, "Something is missing.")},
+        tags=["network"],
+        operation_id="health_ready",
+    )
+    def get(self, request):
+        checks = readiness.checks()
+        ready = all(check.ok for check in checks)
+        answer = {
+            "ready": ready,
+            "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
+        }
+        return Response(answer, status=200 if ready else 503)
 
 
 class Start(Call):

@@ -66,6 +66,7 @@ ENDPOINTS = {
         "stop": "POST /network/coordination/stop",
         "trigger": "POST /network/coordination/trigger",
         "health": "GET /health",
+        "ready": "GET /health/ready",
         "schema": "GET /schema/",
         "documentation": "GET /docs/",
     },

@@ -70,6 +70,7 @@ urlpatterns = [
     path("grants", keys.Grants.as_view()),
     path("grants/<int:grant_id>/stop", keys.StopGrant.as_view()),
     path("health", network.HealthCheck.as_view()),
+    path("health/ready", network.ReadyCheck.as_view()),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

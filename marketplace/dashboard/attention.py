@@ -7,11 +7,11 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
+from marketplace.actions.readiness import beat_age
 from marketplace.dashboard.access import Viewer
 from marketplace.domain.money import to_tokens
 from marketplace.models import Contest, Network, Verdict, Worker, database_now
 
-CYCLE_LATE = timedelta(seconds=20)  # the beat runs one every five
 RECENT = timedelta(hours=24)
 NAMED = 3
 
@@ -41,13 +41,14 @@ def _named(names: list[str], one: str, many: str) -> str:
 
 def _coordination() -> list[Concern]:
     network = Network.objects.filter(pk=1).first()
-    if network is None or network.last_cycle_at is None or database_now() - network.last_cycle_at <= CYCLE_LATE:
+    age = beat_age(network) if network else None
+    if network is None or age is None or age.total_seconds() <= settings.POLICY.cycle_late_after_seconds:
         return []
     sentence = (
         f"No coordination cycle has run since {network.last_cycle_at:%H:%M:%S} UTC: beat, the coordinator or Redis is "
         "down. Nothing is lost; jobs wait."
     )
-    return [Concern(sentence, "/health", "Look at the health", "bad")]
+    return [Concern(sentence, "/health/ready", "See what is down", "bad")]
 
 
 def _workers(viewer: Viewer) -> Any:

@@ -54,6 +54,7 @@ class Policy:
     enrolment_key_seconds: float = 24 * 3600
 
     web_away_after_seconds: float = 6  # without a sign of the web process, no lease runs out
+    cycle_late_after_seconds: float = 20  # without a cycle, which beat asks for every five, the network is not ready
 
     # Measured GPUs
     claim_share: float = 0.05  # of the claimed TFLOPS that a measurement must show, or the worker is marked

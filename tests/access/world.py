@@ -16,7 +16,7 @@ from django.test import Client as Browser
 from marketplace.actions import coordination, datasets, grants, invitations, jobs, keys, minting, tokens, workers
 from marketplace.actions.submissions import Submission
 from marketplace.domain.access import Scope
-from marketplace.models import Account, Assignment, Job, Worker
+from marketplace.models import Account, Assignment, Job, Network, Worker, database_now
 from tests import factories
 from tests.api.machine import Machine
 from tests.dashboard import cast
@@ -88,6 +88,7 @@ def build(settings: Any) -> World:
     secrets = [made.secret for made in (her_key, read_only, operators)]
     secrets += [invitation, her_gpu, his_gpu, hers.reply["secret"], his.reply["secret"], PASSWORD]
     things = (verified, pending, live, accepted, rejected, dataset, her_key, grant, invitation)
+    Network.objects.update(last_cycle_at=database_now())  # the network is at work
     return World(alice, bob, olga, *things, senders, secrets)
 
 

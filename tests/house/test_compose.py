@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import yaml
 from django.core.management import get_commands
+from django.urls import resolve
 
 from tests import postgres
 
@@ -78,6 +79,15 @@ def test_the_example_of_env_names_every_variable_and_gives_away_none() -> None:
 @pytest.mark.parametrize("name", sorted(set(SERVICES) - {"migrate"}))
 def test_a_lasting_service_has_a_health_check(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
+
+
+def test_the_web_is_healthy_while_it_answers_and_beat_while_the_network_is_ready() -> None:
+    asked = {
+        name: re.findall(r"http://(\w+):8000(/[\w/]+)'", " ".join(service.get("healthcheck", {}).get("test", [])))
+        for name, service in SERVICES.items()
+    }
+    assert asked["web"] == [("localhost", "/health")] and asked["beat"] == [("web", "/health/ready")]
+    assert all(resolve(path) for found in asked.values() for _, path in found)
 
 
 @pytest.mark.parametrize("name", sorted(SERVICES))

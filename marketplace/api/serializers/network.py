@@ -15,6 +15,18 @@ class Health(serializers.Serializer):
     jobs = serializers.IntegerField()
 
 
+class ReadyCheck(serializers.Serializer):
+    ok = serializers.BooleanField()
+    detail = serializers.CharField(help_text="One sentence.")
+
+
+class Ready(serializers.Serializer):
+    """`checks` has database, migrations, guards, beat and redis."""
+
+    ready = serializers.BooleanField()
+    checks = serializers.DictField(child=ReadyCheck())
+
+
 class ContractState(serializers.Serializer):
     total_jobs = serializers.IntegerField()
     pending_jobs = serializers.IntegerField()
