@@ -21,6 +21,7 @@ from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Dataset, DatasetOwner
 from marketplace.tables import arrays, delimited
 from marketplace.tables.matrix import Column
+from workers.catalog.base import CatalogModel
 
 READERS = {"csv": delimited.read, "npy": arrays.read, "npz": arrays.read_archive}
 
@@ -155,13 +156,13 @@ def read_inline(*, data: object, input_data: str | None, user: Any) -> Iterator[
 
 
 @contextmanager
-def sample_for(*, model_type: str, needs_target: bool) -> Iterator[Brought]:
+def sample_for(*, model: CatalogModel) -> Iterator[Brought]:
     """The network's own sample for a model, made the first time that a request brings no data."""
     with ExitStack() as files:
         file = files.enter_context(storage.temporary())
-        arrays.save_archive(file, make_sample(needs_target))
+        arrays.save_archive(file, make_sample(model))
         file.flush()
-        label = f"sample for {model_type}"
+        label = f"sample for {model.name}"
         yield _read(files, file, "npz", file.tell(), label=label, user=None, sample=True)
 
 

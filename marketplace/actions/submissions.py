@@ -138,7 +138,7 @@ def _brought(submission: Submission, model: CatalogModel, user: Any) -> Abstract
         return nullcontext(Brought(datasets.find_dataset(sha256=submission.dataset, user=user)))
     if submission.data is not None or submission.input_data is not None:
         return datasets.read_inline(data=submission.data, input_data=submission.input_data, user=user)
-    return datasets.sample_for(model_type=model.name, needs_target=model.needs_target)
+    return datasets.sample_for(model=model)
 
 
 def _column(dataset: Dataset, key: str | int) -> dict[str, Any]:

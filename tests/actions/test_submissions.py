@@ -10,6 +10,7 @@ from marketplace.actions import datasets, jobs
 from marketplace.domain.errors import KeyReused, NotFound, Refused
 from marketplace.models import Account, Client, Dataset, IdempotencyKey, Job, Transfer
 from tests import factories as make
+from workers.catalog import MODELS
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +62,12 @@ def test_a_sample_is_made_once_a_kind_and_is_what_is_computed():
     assert first.dataset == second.dataset
     assert first.dataset.sample
     assert make.make_job(model_type="kmeans_clustering").dataset != first.dataset
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_model_can_be_fitted_to_its_sample(name: str):
+    make.make_client()
+    assert make.right_answer(make.make_job(model_type=name))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ class CatalogModel(ABC):
     help: ClassVar[str]  # one sentence for people
     version: ClassVar[int]  # raised when `fit` or `check` change what they promise
     needs_target: ClassVar[bool]
+    classifies: ClassVar[bool] = False  # the target's values are classes, not quantities
     parameters: ClassVar[tuple[Parameter, ...]]
 
     def clean(self, given: Params) -> dict[str, Any]:

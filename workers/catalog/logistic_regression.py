@@ -47,6 +47,7 @@ class LogisticRegression(CatalogModel):
     help: ClassVar[str] = "Learns to tell classes apart from examples, with a probability for each."
     version: ClassVar[int] = 1
     needs_target: ClassVar[bool] = True
+    classifies: ClassVar[bool] = True
     parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("C", float, 1.0, "How far the data are followed; small keeps coefficients small.", 1e-6, 1e6),
     )
