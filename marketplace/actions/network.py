@@ -3,19 +3,16 @@
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
 
 from marketplace.actions import tallies
-from marketplace.domain.ledger import AccountKind
 from marketplace.domain.lifecycle import ENDED
 from marketplace.domain.money import to_tokens
-from marketplace.models import Account, Job, Network, Worker
+from marketplace.models import Job, Network, Worker
 
 
 def stats() -> dict[str, Any]:
     """The seed's figures. `contract_balance` is what is held in escrow, in tokens; times are in seconds."""
     jobs, waiting, workers = tallies.counts(tallies.newest()), tallies.open_jobs(), tallies.workers()
-    staked = Account.objects.filter(kind=AccountKind.STAKE.value).aggregate(total=Sum("balance"))["total"] or 0
     done = jobs.verified + jobs.failed
     return {
         "contract_state": {
@@ -24,7 +21,7 @@ def stats() -> dict[str, Any]:
             "total_workers": workers["total"],
             "active_workers": workers["active"],
             "contract_balance": to_tokens(waiting["held"]),
-            "staked": to_tokens(staked),
+            "staked": to_tokens(workers["staked"]),
         },
         "performance": {
             "total_jobs": jobs.jobs,

@@ -8,7 +8,8 @@ counts all rows anew.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F, Q, Sum
+from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
 from marketplace.domain.lifecycle import JobState
 from marketplace.models import Job, Tally, Worker, database_now
@@ -47,8 +48,9 @@ def counts(since: Tally | None, until: datetime | None = None) -> Counts:
         taken=Sum(_taken, filter=_verified),
     )
     before = Counts() if since is None else since
+    later = getattr(since, "submitted_later", None) if until is None else None
     return Counts(
-        jobs=before.jobs + submitted.count(),
+        jobs=before.jobs + (submitted.count() if later is None else later),
         verified=before.verified + found["verified"],
         failed=before.failed + found["failed"],
         cancelled=before.cancelled + found["cancelled"],
@@ -65,16 +67,23 @@ def open_jobs() -> dict[str, int]:
 
 
 def workers() -> dict[str, int]:
-    return Worker.objects.aggregate(total=Count("pk"), active=Count("pk", filter=Q(is_active=True)))
+    """`total` and `active` ones, and the micro-tokens `staked` by all."""
+    found = Worker.objects.aggregate(
+        total=Count("pk"), active=Count("pk", filter=Q(is_active=True)), staked=Sum("stake__balance")
+    )
+    return found | {"staked": found["staked"] or 0}
 
 
 def newest() -> Tally | None:
-    return Tally.objects.first()
+    """The newest one; its `submitted_later` counts the jobs that were submitted after it."""
+    later = Job.objects.filter(submitted_at__gte=OuterRef("counted_to")).order_by().values(one=Value(1))
+    counted = Coalesce(Subquery(later.annotate(count=Count("pk")).values("count")), 0)
+    return Tally.objects.annotate(submitted_later=counted).first()
 
 
 def take() -> Tally | None:
     """Write the next tally where one is due, and forget those that no page shows any more."""
-    until, last = database_now() - LAG, newest()
+    until, last = database_now() - LAG, Tally.objects.first()
     if last is not None and until - last.counted_to < EVERY:
         return None
     known = last if last is not None and last.counted_to.date() == until.date() else None

@@ -1,16 +1,15 @@
 """What somebody should look at now: machines that went silent, answers that were rejected, wallets that run low."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
 
-from marketplace.actions.readiness import beat_age
 from marketplace.dashboard.access import Viewer
 from marketplace.domain.money import to_tokens
-from marketplace.models import Contest, Network, Verdict, Worker, database_now
+from marketplace.models import Contest, DatabaseNow, Network, Verdict, Worker
 
 RECENT = timedelta(hours=24)
 NAMED = 3
@@ -27,7 +26,10 @@ class Concern:
 
 
 def attention(viewer: Viewer) -> dict[str, list[Concern]]:
-    found = [*_coordination(), *_silent(viewer), *_rejected(viewer), *_contests(viewer), *_low_balances(viewer)]
+    network = Network.objects.annotate(now=DatabaseNow()).get(pk=1)
+    now = network.now
+    found = [*_coordination(network), *_silent(viewer, now), *_rejected(viewer, now)]
+    found += [*_contests(viewer), *_low_balances(viewer)]
     return {"concerns": found}
 
 
@@ -39,10 +41,9 @@ def _named(names: list[str], one: str, many: str) -> str:
     return f"{shown}{' and others' if len(names) > NAMED else ''} {many}"
 
 
-def _coordination() -> list[Concern]:
-    network = Network.objects.filter(pk=1).first()
-    age = beat_age(network) if network else None
-    if network is None or age is None or age.total_seconds() <= settings.POLICY.cycle_late_after_seconds:
+def _coordination(network: Any) -> list[Concern]:
+    late = timedelta(seconds=settings.POLICY.cycle_late_after_seconds)
+    if network.last_cycle_at is None or network.now - network.last_cycle_at <= late:
         return []
     sentence = (
         f"No coordination cycle has run since {network.last_cycle_at:%H:%M:%S} UTC: beat, the coordinator or Redis is "
@@ -56,8 +57,8 @@ def _workers(viewer: Viewer) -> Any:
     return found if viewer.sees_all else found.filter(contributor__user_id=viewer.user_id)
 
 
-def _silent(viewer: Viewer) -> list[Concern]:
-    since = database_now() - timedelta(seconds=settings.POLICY.silent_after_seconds)
+def _silent(viewer: Viewer, now: datetime) -> list[Concern]:
+    since = now - timedelta(seconds=settings.POLICY.silent_after_seconds)
     silent = _workers(viewer).filter(host=None, enrolled_at__isnull=False, last_heartbeat_at__lt=since)
     names = list(silent.order_by("-last_heartbeat_at").values_list("name", flat=True)[: NAMED + 1])
     if not names:
@@ -66,8 +67,8 @@ def _silent(viewer: Viewer) -> list[Concern]:
     return [Concern(sentence, reverse("worker", args=[names[0]]), "See when it was last heard")]
 
 
-def _rejected(viewer: Viewer) -> list[Concern]:
-    rejected = Verdict.objects.filter(outcome="rejected", created_at__gte=database_now() - RECENT, contest=None)
+def _rejected(viewer: Viewer, now: datetime) -> list[Concern]:
+    rejected = Verdict.objects.filter(outcome="rejected", created_at__gte=now - RECENT, contest=None)
     if not viewer.sees_all:
         rejected = rejected.filter(assignment__worker__contributor__user_id=viewer.user_id)
     workers = list(rejected.order_by("-created_at").values_list("assignment__worker__name", flat=True)[:50])

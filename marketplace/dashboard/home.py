@@ -15,7 +15,7 @@ from marketplace.dashboard.hours import sparks
 from marketplace.dashboard.pages import Fragment, Page
 from marketplace.domain.lifecycle import AssignmentState
 from marketplace.filters import amount
-from marketplace.models import Assignment, Network, Worker, database_now
+from marketplace.models import Assignment, DatabaseNow, Network, Worker
 
 SHOWN = 10  # rows of a list; its own page has the rest
 FIGURES = frozenset({"jobs", "workers", "clients", "network"})
@@ -89,9 +89,8 @@ def workers() -> dict[str, Any]:
     """Active workers, each with the word for how it is, most jobs first."""
     found = Worker.objects.filter(is_active=True).select_related("contributor", "host")
     busy = Exists(Assignment.objects.filter(worker=OuterRef("pk"), state__in=IN_HAND))
-    listed = list(found.annotate(busy=busy).order_by("-jobs_completed", "name")[: SHOWN + 1])
-    now = database_now()
-    states = [(worker, worker_state(worker, now, busy=worker.busy)) for worker in listed[:SHOWN]]
+    listed = list(found.annotate(busy=busy, now=DatabaseNow()).order_by("-jobs_completed", "name")[: SHOWN + 1])
+    states = [(worker, worker_state(worker, worker.now, busy=worker.busy)) for worker in listed[:SHOWN]]
     return {"workers": states, "more_workers": len(listed) > SHOWN}
 
 

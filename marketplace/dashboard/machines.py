@@ -17,7 +17,7 @@ from marketplace.domain.errors import Refused
 from marketplace.filters import number, size
 from marketplace.models import Worker, database_now
 
-SHOWN = 20
+SHOWN = 10
 UNIT = Path(settings.BASE_DIR) / "workers" / "computenet-worker.service"
 
 

@@ -8,7 +8,7 @@ from marketplace.dashboard.csv_files import CsvResponse
 from marketplace.domain.money import to_tokens
 from marketplace.models import Account, Transfer
 
-SHOWN = 50
+SHOWN = 30
 FILE_ROWS = 20_000  # the most of a file; an older one begins before its last id
 
 WORDS = {
