@@ -8,14 +8,16 @@ from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.http import Http404
+from django.http import Http404, QueryDict
 
 from marketplace import notifications
 from marketplace.dashboard.access import Viewer, viewer_of
 from marketplace.dashboard.home import home_page
 from marketplace.dashboard.job import job_page
+from marketplace.dashboard.jobs import jobs_page
 from marketplace.dashboard.live import SharedPage, shared
 from marketplace.dashboard.machines import machines_page
+from marketplace.dashboard.market import market_page
 from marketplace.dashboard.pages import TOPICS, Page
 from marketplace.dashboard.worker import worker_page
 
@@ -114,6 +116,23 @@ class Part:
 class HomeConsumer(PageConsumer):
     def page(self, viewer: Viewer, **kwargs: Any) -> Page:
         return home_page(viewer)
+
+
+class ListConsumer(PageConsumer):
+    """A page whose address has a query: what is found and how it is sorted."""
+
+    page_of: Callable[[Viewer, QueryDict], Page]
+
+    def page(self, viewer: Viewer, **kwargs: Any) -> Page:
+        return type(self).page_of(viewer, QueryDict(self.scope.get("query_string", b"")))
+
+
+class JobsConsumer(ListConsumer):
+    page_of = staticmethod(jobs_page)
+
+
+class MarketConsumer(ListConsumer):
+    page_of = staticmethod(market_page)
 
 
 class JobConsumer(PageConsumer):

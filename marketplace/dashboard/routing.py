@@ -11,6 +11,8 @@ websocket = AuthMiddlewareStack(
         [
             path("live/home/", consumers.HomeConsumer.as_asgi()),
             path("live/machines/", consumers.MachinesConsumer.as_asgi()),
+            path("live/market/", consumers.MarketConsumer.as_asgi()),
+            path("live/jobs/", consumers.JobsConsumer.as_asgi()),
             path("live/jobs/<uuid:job_id>/", consumers.JobConsumer.as_asgi()),
             path("live/workers/<str:name>/", consumers.WorkerConsumer.as_asgi()),
             re_path("", consumers.Nowhere.as_asgi()),

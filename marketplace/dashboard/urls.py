@@ -3,7 +3,7 @@
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from marketplace.dashboard import incident, new_job, result, standing, views, writes
+from marketplace.dashboard import incident, jobs, market, new_job, result, standing, views, writes
 
 urlpatterns = [
     path("", include("marketplace.dashboard.account_urls")),
@@ -16,7 +16,10 @@ urlpatterns = [
     path("dashboard/workers/<str:name>/stake/", standing.top_up, name="stake"),
     path("dashboard/workers/<str:name>/unstake/", standing.unstake, name="unstake"),
     path("dashboard/workers/<str:name>/contest/", standing.contest, name="contest"),
-    path("dashboard/jobs/", writes.submit_job, name="submit-job"),
+    path("dashboard/market/", market.market, name="market"),
+    path("dashboard/market/market.csv", market.market_csv, name="market-csv"),
+    path("dashboard/jobs/", jobs.jobs, name="jobs"),
+    path("dashboard/jobs/cancel/", jobs.cancel_jobs, name="cancel-jobs"),
     path("dashboard/jobs/new/", new_job.data_step, name="new-job"),
     path("dashboard/jobs/new/model/", new_job.model_step, name="new-job-model"),
     path("dashboard/jobs/new/quote/", new_job.quote_step, name="new-job-quote"),

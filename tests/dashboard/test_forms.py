@@ -135,7 +135,7 @@ def test_cancel_gives_the_reward_back_and_a_second_one_says_why_not(client):
 
 
 def test_a_forms_address_typed_by_hand_leads_home(client):
-    for path in ("workers", "clients", "jobs"):
+    for path in ("workers", "clients"):
         assert client.get(f"/dashboard/{path}/").headers["Location"] == "/dashboard/"
 
 

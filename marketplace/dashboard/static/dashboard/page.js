@@ -64,6 +64,22 @@ function keepFocus() {
   });
 }
 
+// --- so do ticks -------------------------------------------------------------------------------------------------
+
+function keepTicks() {
+  let ticked = [];
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    ticked = [...event.detail.target.querySelectorAll("input:checked[id]")].map((input) => input.id);
+  });
+  document.addEventListener("htmx:oobAfterSwap", () => {
+    for (const id of ticked) {
+      const input = document.getElementById(id);
+      if (input) input.checked = true;
+    }
+    ticked = [];
+  });
+}
+
 // --- what changed is said: a region that is swapped itself is not read out ---------------------------------------
 
 function announceChanges() {
@@ -160,6 +176,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const live = document.getElementById("live");
   if (live) {
     keepFocus();
+    keepTicks();
     announceChanges();
     followLive(live);
   }
