@@ -1,18 +1,20 @@
 """The command `computenet`: tables and bars for people, `--json` for programs.
 
-Exit codes: 0 done; 1 the job failed, was cancelled or is not ready; 2 a wrong command line; 3 the network refused;
-4 the network cannot be reached; 5 no key, or one that does not open this; 6 a receipt that does not hold.
+Exit codes: 0 done; 1 the job failed, was cancelled or is not ready, or an export does not hold; 2 a wrong command line;
+3 the network refused; 4 the network cannot be reached; 5 no key, or one that does not open this; 6 a receipt that does
+not hold.
 """
 
 import click
 
-from computenet_client.cli import account, jobs, results, workers
+from computenet_client.cli import account, jobs, results, verify, workers
 
 COMMANDS = (
     account.login, account.balance, account.transfer,
     jobs.quote, jobs.submit, jobs.jobs, jobs.job, jobs.cancel,
     results.result, results.predict, results.receipt,
     workers.workers, workers.worker,
+    verify.verify,
 )  # fmt: skip
 
 

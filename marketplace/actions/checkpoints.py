@@ -13,6 +13,7 @@ from django.db import transaction
 from marketplace.actions import sealing, tree
 from marketplace.actions.locks import try_sealing
 from marketplace.domain.encoding import canonical, moment
+from marketplace.domain.errors import NotFound
 from marketplace.models import Checkpoint, database_now
 
 CONTEXT = b"computenet checkpoint v1\n"  # what is signed begins with it, so that no other signature passes for one
@@ -31,8 +32,7 @@ def make(*, after_seconds: float = 0) -> Checkpoint | None:
     sealer is at it.
 
     Raises:
-        ValueError: the key is none.
-        OSError: it cannot be read or kept.
+        NotFound, ValueError, OSError: as of `signing_key`.
     """
     key = signing_key()
     with transaction.atomic():
@@ -78,9 +78,10 @@ def as_document(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def signing_key() -> Ed25519PrivateKey:
-    """The log's key: `LOG_KEY` (64 hexadecimal digits), or the home's own, which is made where there is none.
+    """The log's key: `LOG_KEY`, or the home's own, which is made for a log that has no checkpoint yet.
 
     Raises:
+        NotFound: the log has checkpoints, and their key is not here.
         ValueError: it is not 32 bytes in hex.
         OSError: it cannot be read or kept.
     """
@@ -91,6 +92,11 @@ def _kept_key() -> str:
     """The key in the home, mode 0600. Of several processes that make one at once, one's is kept and is everybody's."""
     path: Path = settings.COMPUTENET_HOME / KEY_FILE
     if not path.is_file():
+        if Checkpoint.objects.exists():
+            raise NotFound(
+                f"The key of the sealed log is not at {path}: run this where the coordinator runs, bring the file back "
+                "from its backup, or set LOG_KEY to a new key and tell those who check checkpoints."
+            )
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_name(f"{KEY_FILE}.{os.getpid()}.{os.urandom(4).hex()}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

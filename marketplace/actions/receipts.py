@@ -26,7 +26,8 @@ def receipt(*, job_id: UUID, user: Any) -> dict[str, Any]:
     there is a verdict.
 
     Returns:
-        ``{"job", "attempts": [(assignment, transfers)], "transfers"}`` of rows.
+        ``{"job", "attempts": [(assignment, transfers)], "transfers"}`` of rows, and whether that is all of it in
+        ``"sees_all"``.
 
     Raises:
         NotFound: no such job, or nothing of it is the user's.
@@ -44,6 +45,7 @@ def receipt(*, job_id: UUID, user: Any) -> dict[str, Any]:
         "job": job,
         "attempts": [(assignment, by_attempt[assignment.pk]) for assignment in own],
         "transfers": by_attempt[None] if sees_all else [],
+        "sees_all": sees_all,
     }
 
 

@@ -4,7 +4,19 @@ from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from marketplace.api import challenges, clients, datasets, jobs, keys, machines, network, standing, token, workers
+from marketplace.api import (
+    challenges,
+    clients,
+    datasets,
+    jobs,
+    keys,
+    machines,
+    network,
+    sealed,
+    standing,
+    token,
+    workers,
+)
 
 
 class Name(StringConverter):
@@ -37,6 +49,7 @@ urlpatterns = [
     path("workers", workers.Workers.as_view()),
     path("client/register", clients.Register.as_view()),
     path("client/<name:address>/balance", clients.Balance.as_view()),
+    path("client/<name:address>/proofs", sealed.ClientProofs.as_view()),
     path("clients", clients.Clients.as_view()),
     path("datasets", datasets.Datasets.as_view()),
     path("datasets/<sha256:dataset_id>", datasets.OneDataset.as_view()),
@@ -45,6 +58,7 @@ urlpatterns = [
     path("job/<uuid:job_id>/status", jobs.Status.as_view()),
     path("job/<uuid:job_id>/result", jobs.Result.as_view()),
     path("job/<uuid:job_id>/receipt", standing.Receipt.as_view()),
+    path("job/<uuid:job_id>/proof", sealed.JobProof.as_view()),
     path("job/<uuid:job_id>/cancel", jobs.Cancel.as_view()),
     path("jobs", jobs.Jobs.as_view()),
     path("jobs/pending", jobs.PendingJobs.as_view()),
@@ -57,6 +71,7 @@ urlpatterns = [
     path("network/coordination/start", network.Start.as_view()),
     path("network/coordination/stop", network.Stop.as_view()),
     path("network/coordination/trigger", network.Trigger.as_view()),
+    path("log", sealed.Log.as_view()),
     path("token", token.TokenCall.as_view()),
     path("token/balance/<name:name>", token.Balance.as_view()),
     path("token/transfer", token.Transfer.as_view()),

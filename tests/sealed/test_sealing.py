@@ -195,7 +195,7 @@ def test_a_signature_covers_size_root_and_time(db):
         assert not checkpoints.is_signed(made), name
 
 
-def test_the_logs_key_is_kept_for_its_owner_alone_and_made_once(settings, tmp_path):
+def test_the_logs_key_is_kept_for_its_owner_alone_and_made_once(db, settings, tmp_path):
     settings.COMPUTENET_HOME, settings.LOG_KEY = tmp_path / "home", ""
     made = checkpoints.signing_key().private_bytes_raw()
     file = tmp_path / "home" / "log_key"
