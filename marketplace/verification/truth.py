@@ -70,7 +70,7 @@ def _walk(X: Float, start: Float, steps: list[Labels]) -> tuple[float, list[Floa
 
 
 def _clusters_are_right(case: Case, answer: Answer) -> bool:
-    """Every start and the last run, replayed on every row. For data that are all in the sample (at most 4,000 rows)."""
+    """Every start and the last run, replayed on every row. For data that are all in the sample (at most 2,000 rows)."""
     X, counts = case.X, answer["pilot_steps"]
     changes = np.split(answer["pilot_changes"], np.cumsum(counts)[:-1])
     ends = np.cumsum([part.sum() for part in changes])[:-1]

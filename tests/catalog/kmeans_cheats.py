@@ -22,7 +22,7 @@ class Prepared:
 
     def honest_start(self) -> np.ndarray:
         """The centres from which the last run must set out: the end of the best start on the sample."""
-        sample = kmeans_start.draw_sample(self.X, self.params["k"], SEED)
+        sample = kmeans_start.draw_sample(self.X, self.params["k"], SEED, lambda *part: None)
         changes, (rows, labels) = pilots_of(self.honest)[int(self.honest["best"])]
         ends, final = np.cumsum(changes)[:-1], np.zeros(len(sample.rows), dtype=np.uint16)
         for part, new in zip(np.split(rows, ends), np.split(labels, ends), strict=True):
@@ -136,14 +136,17 @@ def wrong_labels(share: float):
     return cheat
 
 
-def jumped(it: Prepared, rng: np.random.Generator) -> Answer:
+def without(it: Prepared, gone: int) -> Answer:
     labels, centroids = all_labels(it.honest, len(it.X)), it.honest["centroids"]
-    gone = int(rng.integers(max(1, len(labels) - 1)))
     return from_labels(
         it.honest,
         labels[:gone] + labels[gone + 1 :] or labels,
         np.delete(centroids, gone, 0) if len(labels) > 1 else centroids,
     )
+
+
+def jumped(it: Prepared, rng: np.random.Generator) -> Answer:
+    return without(it, int(rng.integers(max(1, len(it.honest["changes"]) - 1))))
 
 
 def stale(it: Prepared, rng: np.random.Generator) -> Answer:
@@ -253,6 +256,7 @@ CHEATS = {
     "2 % of the labels at random": wrong_labels(0.02),
     "0.5 % of the labels at random": wrong_labels(0.005),
     "jumped step": jumped,
+    "first step jumped": lambda it, rng: without(it, 0),
     "stale labels": stale,
     "stopped early": early,
     "one step": one_step,

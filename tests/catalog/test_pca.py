@@ -154,6 +154,18 @@ def standardised(X, G, rng):
     return G / np.where(D > 0, D, 1) / np.where(D > 0, D, 1)[:, None] * len(X)
 
 
+def one_norm(factor):
+    """A column's norm claimed larger, smaller or nothing: the probes are scaled by the norms that the answer claims."""
+
+    def cheat(X, G, rng):
+        forged, j = G.copy(), rng.integers(len(G))
+        forged[j] *= factor
+        forged[:, j] *= factor
+        return forged
+
+    return cheat
+
+
 def tensor_float(X, G, rng):
     """Products of numbers cut to 10 bits, as TF32 makes them."""
     Xc = (X - X.mean(axis=0)).astype(np.float32)
@@ -184,6 +196,10 @@ CHEATS = {
     "low rank": spectral(truncated),
     "power iteration stopped early": power_iterated,
     "tensor-float products": tensor_float,
+    "a norm tenfold": one_norm(10.0),
+    "a norm of a tenth": one_norm(0.1),
+    "a norm of nothing": one_norm(0.0),
+    "diagonal turned": lambda X, G, rng: G - 2 * np.diag(np.diag(G)),
     "another job": lambda X, G, rng: exact_gram(rng.normal(size=X.shape)),
     "triangle alone": lambda X, G, rng: np.triu(G),
     "huge": lambda X, G, rng: np.full_like(G, 1e300),
@@ -210,6 +226,32 @@ def test_no_cheat_is_accepted_above_the_bound():
             between += 1
     assert caught > TRIALS / 2
     assert between < TRIALS / 5
+
+
+def test_probes_measure_at_least_the_error_in_units_of_the_true_norms():
+    """Claimed norms make the probes smaller where they are too large, and a factor makes up for it."""
+    X, rng = load_breast_cancer(return_X_y=True)[0], np.random.default_rng(0)
+    D, claimed = pca.side_scale(X, X.mean(axis=0)), exact_gram(X)
+    claimed[:, 3] += rng.normal(size=len(D)) * D * D[3]
+    claimed[3, 3] = 16 * D[3] ** 2
+    difference, scale = pca._probed(X, claimed, rng.standard_normal((len(D), 4000)))
+    np.testing.assert_allclose(scale, D, rtol=1e-9)
+    measured = np.linalg.norm(difference / D[:, None]) / 4000**0.5
+    assert measured >= 0.95 * np.linalg.norm((claimed - exact_gram(X)) / D / D[:, None])
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e4], ids=["as they are", "far from zero"])
+@pytest.mark.parametrize("factor", [1e6, 10.0, 1.01, 0.99, 0.1, 1e-6, 0.0])
+def test_norms_that_an_answer_claims_do_not_blind_the_probes(factor, shift):
+    X = load_breast_cancer(return_X_y=True)[0] + shift
+    params, honest = fitted(MODEL, X, None)
+    found = MODEL.check(X, None, params, 3, honest, rng=np.random.default_rng(0))
+    assert (found.verdict, found.method) == ("accepted", pca.METHOD)
+    rng = np.random.default_rng(1)
+    for trial in range(5):
+        forged = {"gram": one_norm(factor)(X, honest["gram"], rng)}
+        found = MODEL.check(X, None, params, 3, forged, rng=np.random.default_rng(trial))
+        assert (found.verdict, found.fault) == ("rejected", "worker")
 
 
 def test_malformed_answers_are_rejected_unread():
@@ -246,8 +288,7 @@ def test_data_that_overflow_are_the_jobs_fault():
 def test_probes_are_fooled_no_more_often_than_stated(monkeypatch):
     """At x times the tolerance a forged matrix passes with a chance of at most (e/x²)^(s/2)."""
     X, _ = make("breast cancer")
-    mean = X.mean(axis=0)
-    scale, G = pca.side_scale(X, mean), exact_gram(X)
+    scale, G = pca.side_scale(X, X.mean(axis=0)), exact_gram(X)
     monkeypatch.setattr(pca, "PROBES", 2)
     rng = np.random.default_rng(0)
     trials, x, passed = max(TRIALS, 1000), 3.0, 0
@@ -255,5 +296,5 @@ def test_probes_are_fooled_no_more_often_than_stated(monkeypatch):
         u = rng.normal(size=(len(G), 2))  # an error of rank one is the hardest to see
         error = np.outer(u[:, 0] * scale, u[:, 1] * scale)
         error *= x * pca.TOLERANCE * len(G) ** 0.5 / np.linalg.norm(error / scale / scale[:, None])
-        passed += pca.freivalds(X, mean, scale, G + error, rng).verdict == "accepted"
+        passed += pca.freivalds(X, G + error, rng).verdict == "accepted"
     assert 0 < passed / trials <= np.e / x**2

@@ -13,10 +13,10 @@ import numpy as np
 
 from workers.catalog.backend import NUMPY, Backend, row_slices
 from workers.catalog.base import DataError, Float, Progress
+from workers.catalog.shifted import SHIFT_ROWS
 
 RANK_TOLERANCE = 1e-6  # singular values of standardised columns, relative to the largest
 REFINEMENTS_MAX = 12
-SHIFT_ROWS = 256  # about how many rows give the shift
 SPREAD_MIN, SPREAD_MAX = 1e-140, 1e150  # of the target and of a column: squares, and parts of them, stay in range
 
 
@@ -77,6 +77,22 @@ class Gradient:
     intercept: float
 
 
+def centred_target(y: Float) -> tuple[float, Float]:
+    """The target's mean, and the target centred twice (n,).
+
+    Raises:
+        DataError: the target varies so little that its squares underflow.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        shift = float(y[0]) if y.min() == y.max() else float(np.mean(y))
+        rest = y - shift
+        offset = float(np.mean(rest))
+        rest -= offset
+        if 0.0 < max(float(rest.max()), -float(rest.min())) < SPREAD_MIN:
+            raise DataError(f"The target's values differ by less than {SPREAD_MIN:.0e}: scale the target up.")
+    return shift + offset, rest
+
+
 def centre(X: Float, y: Float) -> Centre:
     """The means of X in one pass, after a shift by the mean of some rows, and the target centred twice.
 
@@ -88,13 +104,8 @@ def centre(X: Float, y: Float) -> Centre:
         total = np.zeros(X.shape[1])
         for rows in row_slices(X):
             total += np.ones(rows.stop - rows.start) @ (X[rows] - shift)
-        y_shift = float(y[0]) if y.min() == y.max() else float(np.mean(y))
-        rest = y - y_shift
-        y_offset = float(np.mean(rest))
-        y_centred = rest - y_offset
-        if 0.0 < float(np.abs(y_centred).max()) < SPREAD_MIN:
-            raise DataError(f"The target's values differ by less than {SPREAD_MIN:.0e}: scale the target up.")
-    return Centre(shift, total / len(X), y_shift + y_offset, y_centred)
+    y_mean, y_centred = centred_target(y)
+    return Centre(shift, total / len(X), y_mean, y_centred)
 
 
 def scales(reach: Float, parts: Iterable[Float], rows: int, penalty: float) -> Float:

@@ -11,7 +11,8 @@ import numpy as np
 
 from workers.catalog import least_squares
 from workers.catalog.base import Check, DataError, Float
-from workers.catalog.least_squares import Gradient, Moments
+from workers.catalog.least_squares import Centre, Gradient, Moments
+from workers.catalog.shifted import find_shift
 
 SAMPLES = 4
 ROWS_PER_FEATURE = 5
@@ -45,15 +46,41 @@ def tolerance(problem: Problem, found: Gradient, y_variance: float) -> float:
     return max(problem.tolerated * found.mse, 1e-11 * y_variance)
 
 
+def at_answer(problem: Problem, b: Float) -> tuple[Centre, Gradient]:
+    """The means, and the gradient in the columns' own units (not divided by scales, without the penalty): one pass.
+
+    Raises:
+        DataError: the target varies so little that its squares underflow.
+    """
+    X, rows = problem.X, len(problem.X)
+    y_mean, y_centred = least_squares.centred_target(problem.y)
+    shift = find_shift(X)
+    level = float((shift.near - shift.row) @ b)  # so that residuals are small before the means are known
+    total, raw = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    squares, rest = 0.0, 0.0
+    for part, block in shift.blocks(X):
+        total += np.einsum("ij->j", block)
+        residual = y_centred[part] - (block @ b - level)
+        raw += residual @ block
+        squares += float(residual @ residual)
+        rest += float(residual.sum())
+    middle = Centre(shift.row, total / rows, y_mean, y_centred)
+    mean = rest / rows
+    # Rounding's part of the mean residual belongs to the intercept.
+    drift = mean + float((shift.row - shift.near + middle.offset) @ b)
+    intercept = y_mean - float(middle.mean @ b) + drift
+    mse = max(squares / rows - mean * mean, 0.0)
+    return middle, Gradient(raw / rows - middle.offset * mean, mse, intercept)
+
+
 def sketch(problem: Problem, b: Float, intercept: float, rng: np.random.Generator) -> Check:
-    """The cheap tier: two passes over X for the means and the gradient, and four samples of rows. Never rejects."""
-    X, y = problem.X, problem.y
-    rows, features = X.shape
+    """The cheap tier: one pass over X for the means and the gradient, and four samples of rows. Never rejects."""
+    X, rows, features = problem.X, *problem.X.shape
     method = f"row samples: excess over the least sum of squares, over n; {SAMPLES} samples of {ROWS_PER_FEATURE}d rows"
     picks = np.sort(rng.integers(rows, size=(SAMPLES, ROWS_PER_FEATURE * features)), axis=1)
     with np.errstate(all="ignore"):
         try:
-            middle = least_squares.centre(X, y)
+            middle, found = at_answer(problem, b)
         except DataError as error:
             return Check("inconclusive", method, str(error))
         sampled = [middle.apply(X[pick]) for pick in picks]
@@ -62,18 +89,19 @@ def sketch(problem: Problem, b: Float, intercept: float, rng: np.random.Generato
         if not np.isfinite(scale).all() or (reach <= 1e-9 * np.abs(middle.mean)).any() or (reach < 1e-300).any():
             return Check("inconclusive", method, "A column is constant in the sample.")
         at = Moments(middle, scale, float(np.mean(middle.y_centred**2)))
-        found = least_squares.gradient(X, b, at, problem.alpha)
+        penalties = least_squares.penalties(scale, problem.alpha, rows)
+        g = found.g / scale - penalties * (b * scale)
         allowed = tolerance(problem, found, at.y_variance)
         measured = 0.0
         for part in sampled:
             A = part / scale
-            H = A.T @ A / len(A) + np.diag(least_squares.penalties(scale, problem.alpha, rows))
-            if not np.isfinite(H).all() or not np.isfinite(found.g).all():
+            H = A.T @ A / len(A) + np.diag(penalties)
+            if not np.isfinite(H).all() or not np.isfinite(g).all():
                 return Check("inconclusive", method, "A number overflows.")
             parts = least_squares.spectrum(H, 1e-5)
             if parts.null.shape[1]:
                 return Check("inconclusive", method, "The sampled rows do not span all columns.")
-            measured = max(measured, MARKOV * float(found.g @ least_squares.solve(parts, found.g)))
+            measured = max(measured, MARKOV * float(g @ least_squares.solve(parts, g)))
     if not measured <= allowed or _intercept_error(found, intercept, at, b) > 1:
         return Check("inconclusive", method, "The sampled bound does not settle it.", measured, allowed)
     reason = "The bound on the excess over the least sum of squares is within the tolerance."

@@ -19,6 +19,7 @@ from workers.catalog.base import (
     Progress,
     refused_unread,
 )
+from workers.catalog.shifted import find_shift
 
 SIDE_MAX = 4096  # min(rows, features): a Gram matrix of 128 MiB
 PROBES = 4
@@ -77,14 +78,14 @@ class PCA(CatalogModel):
             return refused
         G = answer["gram"]
         with np.errstate(all="ignore"):
+            if len(G) > 4 * PROBES:
+                found = freivalds(X, G, rng)
+                if found.verdict == "accepted":
+                    return found
             mean = column_means(X)
             scale = side_scale(X, mean)
             if not (np.isfinite(scale).all() and np.isfinite(mean).all()):
                 return Check("inconclusive", METHOD, "The numbers in the data are too large.", fault="job")
-            if len(G) > 4 * PROBES:
-                found = freivalds(X, mean, scale, G, rng)
-                if found.verdict == "accepted":
-                    return found
             return compare(X, mean, scale, G)
 
     def present(self, X: Float, y: Float | None, params: Params, answer: Answer) -> dict[str, Any]:
@@ -154,36 +155,69 @@ def side_scale(X: Float, mean: Float) -> Float:
     rows, features = X.shape
     if rows < features:
         norms = np.concatenate([np.linalg.norm(X[part] - mean, axis=1) for part in row_slices(X)])
-        floor = np.full(rows, 1e-9 * float(np.linalg.norm(mean)))
-    else:
-        squares = np.zeros(features)
-        for part in row_slices(X):
-            centred = X[part] - mean
-            squares += np.einsum("ij,ij->j", centred, centred)
-        norms, floor = np.sqrt(squares), 1e-9 * np.sqrt(rows) * np.abs(mean)
+        return _floored(norms, np.full(rows, 1e-9 * float(np.linalg.norm(mean))))
+    squares = np.zeros(features)
+    for part in row_slices(X):
+        centred = X[part] - mean
+        squares += np.einsum("ij,ij->j", centred, centred)
+    return _floored(np.sqrt(squares), rounding(mean, rows))
+
+
+def rounding(mean: Float, rows: int) -> Float:
+    """Norms below these are of the rounding of the means."""
+    return np.asarray(1e-9 * rows**0.5 * np.abs(mean))
+
+
+def _floored(norms: Float, floor: Float) -> Float:
     scale = np.maximum(norms, floor)
     return np.where(scale > 0, scale, 1.0)
 
 
-def freivalds(X: Float, mean: Float, scale: Float, G: Float, rng: np.random.Generator) -> Check:
+def freivalds(X: Float, G: Float, rng: np.random.Generator) -> Check:
     """Gaussian Freivalds. With Ω = D⁻¹N(0,1), D the norms, est = ‖D⁻¹(XcᵀXcΩ − GΩ)‖_F/√s; a true scaled error of x
     times the tolerance passes with a chance of at most (e/x²)^(s/2). Never rejects."""
-    probes = rng.standard_normal((len(G), PROBES)) / scale[:, None]
+    normal = rng.standard_normal((len(G), PROBES))
     if len(X) < X.shape[1]:
+        mean = column_means(X)
+        scale = side_scale(X, mean)
+        probes = normal / scale[:, None]
         inner = np.zeros((X.shape[1], PROBES))
         for part in row_slices(X):
             inner += (X[part] - mean).T @ probes[part]
-        product = np.concatenate([(X[part] - mean) @ inner for part in row_slices(X)])
+        difference = np.concatenate([(X[part] - mean) @ inner for part in row_slices(X)]) - G @ probes
     else:
-        product = np.zeros_like(probes)
-        for part in row_slices(X):
-            centred = X[part] - mean
-            product += centred.T @ (centred @ probes)
-    measured = float(np.linalg.norm((product - G @ probes) / scale[:, None])) / float(np.sqrt(PROBES * len(G)))
+        difference, scale = _probed(X, G, normal)
+    measured = float(np.linalg.norm(difference / scale[:, None])) / float(np.sqrt(PROBES * len(G)))
     if not measured <= TOLERANCE:
         return Check("inconclusive", METHOD, "The probes do not settle it.", measured, TOLERANCE)
     chance = (np.e / 100.0) ** (PROBES / 2)
     return Check("accepted", METHOD, "The Gram matrix agrees with the data.", measured, TOLERANCE, _bound(10), chance)
+
+
+def _probed(X: Float, G: Float, normal: Float) -> tuple[Float, Float]:
+    """(XcᵀXc − G)Ω (d × s) and the norms D (d,), in one pass.
+
+    Ω must be there before the pass, and D is known after it. So Ω = D'⁻¹N, D' the norms that the diagonal of G
+    claims: ‖D⁻¹E D'⁻¹‖_F · max(D'/D) is at least ‖D⁻¹E D⁻¹‖_F, whatever was claimed, and that factor is applied.
+    """
+    rows, shift = len(X), find_shift(X)
+    claimed = _floored(np.sqrt(np.diag(G).clip(0.0)), rounding(shift.near, rows))
+    probes = normal / claimed[:, None]
+    level = (shift.near - shift.row) @ probes
+    total, squares, around = np.zeros(len(G)), np.zeros(len(G)), np.zeros(normal.shape[1])
+    product = np.zeros_like(probes)
+    for _, block in shift.blocks(X):
+        squares += np.einsum("ij,ij->j", block, block)
+        projected = block @ probes
+        projected -= level
+        product += block.T @ projected
+        around += projected.sum(axis=0)
+        total += np.ones(len(block)) @ block
+    offset = total / rows
+    norms = np.sqrt((squares - rows * offset**2).clip(0.0))
+    scale = _floored(norms, rounding(shift.row + offset, rows))
+    excess = float(np.maximum(claimed / scale, 1.0).max())
+    return (product - offset[:, None] * around - G @ probes) * excess, scale
 
 
 def compare(X: Float, mean: Float, scale: Float, G: Float) -> Check:
