@@ -9,6 +9,8 @@ from django.utils.safestring import SafeString
 
 from marketplace.domain.money import MICRO
 from marketplace.models import Account, Dataset, Worker
+from workers.catalog.gpus import KNOWN_GPUS
+from workers.protocol import gpu_tag
 
 register = template.Library()
 
@@ -189,6 +191,15 @@ def measured(worker: Worker) -> str:
     if not worker.claim_doubted:
         return claim
     return f"{claim}, simulated" if worker.device.get("simulated") else f"{claim}, doubted"
+
+
+GPU_NAMES = {gpu_tag(name): name for name in KNOWN_GPUS}
+
+
+@register.filter
+def gpu_name(tag: str) -> str:
+    """A GPU as people write it, for the tag that demands are kept by."""
+    return GPU_NAMES.get(tag, tag.upper() if tag == "cpu" else tag)
 
 
 @register.filter

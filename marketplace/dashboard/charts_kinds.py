@@ -21,6 +21,7 @@ from marketplace.dashboard.charts import (
 
 Points = Sequence[tuple[float, float]]
 LEGEND_MOST = 12
+UNITS = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 GRID_TEXT_MOST = 12  # classes of a grid whose cells have room for their numbers
 
 
@@ -172,24 +173,25 @@ def timeline(words: Words, spans: Sequence[tuple[str, float, float, str]]) -> Ch
     """A bar for each (label, from, to, tone): when it was, in seconds. Tones are the chips' (wait, work, check …)."""
     row, left = 24.0, 96.0
     height = 14 + row * max(len(spans), 1) + BOTTOM
-    axis = Axis([0.0, *(end for _, _, end, _ in spans)], words.x)
+    last = max([end for _, _, end, _ in spans] or [1.0]) or 1.0
+    unit, length = next((name, size) for name, size in UNITS if last >= 2 * size or size == 1)
+    axis = Axis([0.0, last / length], f"{unit} {words.x}", zero=True)
+    axis.high = 1.2 * last / length  # so that what a bar says has room behind it
+    axis.at = [value for value in axis.at if value * length <= last]
     frame = Frame(axis, Axis([0, 1]), left=left, height=height)
-    axis.high = max([end for _, _, end, _ in spans] or [1.0]) or 1.0
     body = []
-    for tick in (tick for tick in axis.at if tick <= axis.high * 1.0001):
+    for tick in axis.at:
         body.append(f'<path class="grid" d="M{frame.across(tick):.1f} 10V{height - BOTTOM:.1f}"/>')
         body.append(text(frame.across(tick), height - BOTTOM + 15, short(tick), "middle"))
     for i, (label, start, end, tone) in enumerate(spans):
-        y, x = 12 + row * i, frame.across(start)
+        y, x = 12 + row * i, frame.across(start / length)
         body.append(text(left - 8, y + 14, clip(label, 15), "end", "value"))
-        wide = max(frame.across(end) - x, 2.0)
+        wide = max(frame.across(end / length) - x, 2.0)
         body.append(
             f'<rect class="span {escape(tone)}" x="{x:.1f}" y="{y + 2:.1f}" width="{wide:.1f}" height="17" rx="2"/>'
         )
-        said, after = _seconds(end - start), x + wide + 5
-        room = after + 6 * len(said) < WIDTH - 2
-        body.append(text(after if room else x - 5, y + 14, said, "start" if room else "end", "value"))
-    body.append(text((left + WIDTH - RIGHT) / 2, height - 8, words.x, "middle"))
+        body.append(text(x + wide + 5, y + 14, _seconds(end - start), "start", "value"))
+    body.append(text((left + WIDTH - RIGHT) / 2, height - 8, axis.label, "middle"))
     rows = [[label, start, end] for label, start, end, _ in spans]
     return _chart(words, ["phase", "from (s)", "to (s)"], rows, body, height=height)
 

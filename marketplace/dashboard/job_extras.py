@@ -39,7 +39,7 @@ def timeline(job: Job, events: Sequence[Event], now: datetime) -> Chart:
     left = f"The last {PHASES_DRAWN} of {len(spans)} are drawn." if len(spans) > PHASES_DRAWN else ""
     words = Words(
         "timeline", "Where the time went",
-        f"{duration(whole)} in all{', so far' if job.ended_at is None else ''}.", "seconds since it was submitted",
+        f"{duration(whole)} in all{', so far' if job.ended_at is None else ''}.", "since it was submitted",
         note=left,
     )  # fmt: skip
     return kinds.timeline(words, spans[-PHASES_DRAWN:])

@@ -8,9 +8,9 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
-from marketplace.actions import contests, stakes
+from marketplace.actions import contests, pauses, stakes
 from marketplace.actions.contests import MAX_NOTE
-from marketplace.dashboard.access import Viewer, acting_user
+from marketplace.dashboard.access import Viewer, acting_user, actor_name
 from marketplace.dashboard.writes import posted
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import NotFound, Refused
@@ -55,6 +55,20 @@ def unstake(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
         return f"{tokens(row.amount)} tokens are on their way out until {row.release_at:%Y-%m-%d %H:%M} UTC."
 
     return _do(request, name, AmountForm(request.POST), act)
+
+
+class PauseForm(forms.Form):
+    paused = forms.BooleanField(required=False)
+
+
+@posted(Scope.CONTRIBUTE)
+def pause(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    def act(given: dict[str, Any]) -> str:
+        paused, actor = given["paused"], actor_name(request)
+        pauses.set_paused(name=name, paused=paused, user=acting_user(request), actor=actor)
+        return f"{name} is paused; it finishes what it has." if paused else f"{name} takes jobs again."
+
+    return _do(request, name, PauseForm(request.POST), act)
 
 
 @posted(Scope.CONTRIBUTE)

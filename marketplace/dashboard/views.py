@@ -15,7 +15,8 @@ from marketplace.dashboard.job import job_page, the_job
 from marketplace.dashboard.job_extras import requests
 from marketplace.dashboard.new_job_draft import Draft
 from marketplace.dashboard.pages import Page
-from marketplace.dashboard.worker import worker_page
+from marketplace.dashboard.worker import why, worker_page
+from marketplace.models import Worker
 
 
 def answer(
@@ -60,4 +61,7 @@ def job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
 
 @page
 def worker(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
-    return answer(request, viewer, worker_page(viewer, name), "dashboard/worker.html")
+    shown = worker_page(viewer, name)
+    asked = Worker.objects.select_related("contributor", "host").filter(name=name).first()
+    more = why(viewer, asked, request.GET) if asked else {}
+    return answer(request, viewer, shown, "dashboard/worker.html", **more)

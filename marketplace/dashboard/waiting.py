@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from marketplace.actions.coordination import candidates
-from marketplace.domain.lifecycle import AssignmentState
-from marketplace.domain.matching import Demand, Waiting, waiting_reasons
+from marketplace.domain.lifecycle import AssignmentState, JobState
+from marketplace.domain.matching import Demand, Waiting, obstacle, shortfall, waiting_reasons
+from marketplace.filters import chosen, gpu_name, word
 from marketplace.models import Assignment, Job, Network, Worker, database_now
 
 PLURAL = {"is": "are", "has": "have"}
@@ -30,10 +31,11 @@ def why_it_waits(job: Job, attempts: Sequence[Assignment]) -> list[str]:
     kept = waiting_reasons(as_waiting(job, attempts), candidates(database_now()))
     shown = [worker for workers in kept.values() for worker in workers[:NAMED]]
     names = {str(key): name for key, name in Worker.objects.filter(pk__in=shown).values_list("pk", "name")}
-    sentences = [
-        _sentence(why, len(workers), sorted(names[each] for each in workers[:NAMED] if each in names))
-        for why, workers in sorted(kept.items())
-    ]
+    tag = job.resource_class.gpu_tag
+    sentences = []
+    for why, workers in sorted(kept.items()):
+        named = sorted(names[each] for each in workers[:NAMED] if each in names)
+        sentences.append(_sentence(why.replace(f"a {tag}", f"a {gpu_name(tag)}") if tag else why, len(workers), named))
     if not kept:
         sentences.append("No active worker has a machine that is enrolled.")
     network = Network.objects.filter(pk=1).first()
@@ -50,3 +52,32 @@ def _sentence(why: str, count: int, names: Sequence[str]) -> str:
         return f"1 worker {why}: {said}."
     verb, _, rest = why.partition(" ")
     return f"{count:,} workers {PLURAL.get(verb, verb)} {rest}: {said}."
+
+
+def why_this_worker(job: Job, worker: Worker) -> list[str]:
+    """Why `worker` did or did not get `job`, in sentences."""
+    attempts = list(job.assignments.select_related("worker").order_by("fence"))
+    own = [each for each in attempts if each.worker_id == worker.pk]
+    said = [f"It got attempt {each.fence}: {chosen(each.why)}. That attempt is {word(each.state)}." for each in own]
+    if own:
+        return said
+    for each in attempts:
+        said.append(f"Attempt {each.fence} went to {each.worker.name}: {chosen(each.why)}.")
+    found = next((each for each in candidates(database_now()) if each.id == str(worker.pk)), None)
+    if found is None:
+        return [*said, f"{worker.name} gets nothing now: {_why_out(worker)}."]
+    waiting = as_waiting(job, attempts)
+    if unmet := shortfall(waiting.demand, found):
+        return [*said, f"{worker.name} could not take it: it {unmet}."]
+    if job.state == JobState.PENDING.value:
+        why = obstacle(waiting, found)
+        return [*said, f"{worker.name} cannot take it now: it {why}." if why else f"{worker.name} can take it now."]
+    return [*said, f"{worker.name} meets what it demands; when it was given, it was not its turn, or it was not free."]
+
+
+def _why_out(worker: Worker) -> str:
+    if not worker.is_active:
+        return "it is not active"
+    if worker.draining or worker.machine.draining:
+        return "it is paused"
+    return "no machine has enrolled for it"

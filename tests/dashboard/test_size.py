@@ -79,7 +79,14 @@ def pages() -> dict[str, str]:
         except NoReverseMatch:
             continue
     worker, job = Worker.objects.get(name="rig"), Job.objects.get(state="verified")
-    return found | {"worker": reverse("worker", args=[worker.name]), "job": reverse("job", args=[job.pk])}
+    asked = "?dataset=sample&client_address=ada&model_type=kmeans_clustering"
+    return found | {
+        "worker": reverse("worker", args=[worker.name]),
+        "job": reverse("job", args=[job.pk]),
+        "result": reverse("result", args=[job.pk]),
+        "model": reverse("new-job-model") + asked,
+        "quote": reverse("new-job-quote") + asked,
+    }
 
 
 def cost(client, url: str) -> tuple[int, float]:
