@@ -40,6 +40,7 @@ app.conf.update(
         "marketplace.verify": {"queue": "verification"},
         "marketplace.reverify": {"queue": "verification"},
         "marketplace.check_books": {"queue": "verification"},
+        "marketplace.send_notices": {"queue": "verification"},
     },
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,

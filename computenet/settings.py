@@ -194,6 +194,8 @@ _email = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update({name: value for name, value in _email.items() if name.startswith("EMAIL_")})
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="computenet@localhost")
 
+WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])  # exact names that notices may be sent to
+
 # The faucet gives this once to each account whose e-mail address is shown to be its own; 0 turns it off.
 FAUCET_TOKENS = env.float("FAUCET_TOKENS", default=0)
 FAUCET_DAILY_CAP = env.float("FAUCET_DAILY_CAP", default=10 * FAUCET_TOKENS)  # tokens a day (UTC), to all together

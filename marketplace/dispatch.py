@@ -23,6 +23,7 @@ SEAL = "marketplace.seal"
 VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
 CHECK_BOOKS = "marketplace.check_books"
+SEND_NOTICES = "marketplace.send_notices"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ def reverify_now(row: int) -> bool:
 def check_books_now(row: int) -> bool:
     """Have the ledger replayed. False where Redis is away."""
     return _send(CHECK_BOOKS, [str(row)])
+
+
+def send_notices_now() -> bool:
+    """Have due notices sent. False where Redis is away."""
+    return _send(SEND_NOTICES, [])
 
 
 def _send(name: str, args: list[str], **options: object) -> bool:

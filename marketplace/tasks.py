@@ -5,8 +5,8 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import books, checkpoints, coordination, reverification, settlement
-from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, SEAL, VERIFY
+from marketplace.actions import books, checkpoints, coordination, notices, reverification, settlement
+from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, SEAL, SEND_NOTICES, VERIFY
 from marketplace.models import guards
 
 
@@ -33,6 +33,11 @@ def verify(assignment_id: str) -> None:
 @shared_task(name=REVERIFY)
 def reverify(row: str) -> None:
     reverification.check(row=int(row))
+
+
+@shared_task(name=SEND_NOTICES)
+def send_notices() -> None:
+    notices.send_due()
 
 
 @shared_task(name=CHECK_BOOKS)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import books, challenges, expiry, grants, reverification, settlement, stakes, tallies
+from marketplace.actions import books, challenges, expiry, grants, notices, reverification, settlement, stakes, tallies
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
 from marketplace.domain import reputation
@@ -40,10 +40,12 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     reverification.send_waiting()
     assigned = assign_if_active() if assign is None else assign_pending() if assign else 0
     challenges.expire()  # after assigning: a job must not wait for it
-    challenges.draw(database_now(), Network.objects.values_list("last_cycle_at", flat=True).get(pk=1))
+    previous = Network.objects.values_list("last_cycle_at", flat=True).get(pk=1)
+    challenges.draw(database_now(), previous)
     broker.restore_users()
     tallies.take()
     books.ask_due()
+    notices.run_due(previous)
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
     Network.objects.filter(pk=1).update(last_cycle_at=database_now())
     return cycle

@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from marketplace.admin import access, incident, ledger, network, people, sealed, standing, work  # noqa: F401  each registers its rows
+from marketplace.admin import access, incident, ledger, network, notices, people, sealed, standing, work  # noqa: F401  each registers its rows
 
 admin.site.site_header = "computenet"
 admin.site.site_title = "computenet admin"

@@ -35,11 +35,12 @@ class OperatorAdmin(ReadOnlyAdmin):
         return bool(request.user.is_staff and request.user.has_perm(name))
 
     def each(self, request: HttpRequest, rows: QuerySet[Any], act: Callable[[Any], object], done: str) -> None:
-        """Do `act` to each row by itself, and say in sentences what came of it."""
+        """Do `act` to each row by itself, log it as theirs who did it, and say in sentences what came of it."""
         count = 0
         for row in rows:
             try:
                 act(row)
+                self.log_change(request, row, done)
                 count += 1
             except Refused as refusal:
                 self.message_user(request, f"{row}: {refusal}", messages.ERROR)

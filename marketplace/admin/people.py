@@ -2,25 +2,51 @@
 
 from typing import Any
 
-from django.contrib import admin
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from marketplace import filters
-from marketplace.actions import workers
+from marketplace.actions import grants, incidents, workers
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
 from marketplace.models import Client, Contributor, EnrolmentKey, IdempotencyKey, Worker
 
 BALANCE = tokens("wallet__balance", "balance")
 
 
+class AmountActionForm(ActionForm):
+    """What an action that gives something asks beside the rows."""
+
+    amount = forms.DecimalField(label="Tokens", required=False, min_value=0)
+
+
 @admin.register(Client)
-class ClientAdmin(ReadOnlyAdmin):
+class ClientAdmin(OperatorAdmin):
     list_display = ["address", "user", BALANCE, "created_at"]
     list_select_related = ["user", "wallet"]
     search_fields = ["address", "user__username"]
     ordering = ["address"]
+    list_filter = ["created_at"]
     fields = ["address", "user", "wallet", BALANCE, "virtual_finish", "created_at"]
     readonly_fields = [BALANCE]
+    action_form = AmountActionForm
+    actions = ["grant"]
+
+    @admin.action(description="Grant so many tokens to each, out of the treasury", permissions=["operate"])
+    def grant(self, request: HttpRequest, queryset: Any) -> None:
+        actor = request.user.get_username()
+        try:
+            amount = AmountActionForm.base_fields["amount"].clean(request.POST.get("amount"))
+        except ValidationError as error:
+            self.message_user(request, f"Tokens: {error.messages[0]}", messages.ERROR)
+            return
+
+        def act(client: Client) -> None:
+            grants.make_grant(to=client.address, amount=amount, period="once", actor=actor)
+
+        self.each(request, queryset, act, f"client(s) granted {amount} tokens")
 
 
 @admin.register(IdempotencyKey)
@@ -32,11 +58,31 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Contributor)
-class ContributorAdmin(ReadOnlyAdmin):
-    list_display = ["name", "user", "reputation", "verified", "rejected", BALANCE]
+class ContributorAdmin(OperatorAdmin):
+    list_display = ["name", "user", "reputation", "verified", "rejected", BALANCE, "suspended_at"]
+    list_filter = ["suspended_at", "created_at"]
+    actions = ["suspend", "reinstate"]
     list_select_related = ["user", "wallet"]
     search_fields = ["name", "user__username"]
     ordering = ["name"]
+
+    @admin.action(description="Suspend: their workers leave the market", permissions=["operate"])
+    def suspend(self, request: HttpRequest, queryset: Any) -> None:
+        actor = request.user.get_username()
+
+        def act(contributor: Contributor) -> None:
+            incidents.suspend_contributor(contributor=contributor, actor=actor, reason="in the admin")
+
+        self.each(request, queryset.filter(suspended_at=None), act, "contributor(s) suspended")
+
+    @admin.action(description="Reinstate these contributors", permissions=["operate"])
+    def reinstate(self, request: HttpRequest, queryset: Any) -> None:
+        actor = request.user.get_username()
+
+        def act(contributor: Contributor) -> None:
+            incidents.reinstate_contributor(contributor=contributor, actor=actor, reason="in the admin")
+
+        self.each(request, queryset.exclude(suspended_at=None), act, "contributor(s) reinstated")
 
 
 @admin.register(Worker)

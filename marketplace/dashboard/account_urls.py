@@ -8,7 +8,7 @@ from django.urls import path, re_path
 from django.views.generic import RedirectView
 
 from marketplace.dashboard import account as own
-from marketplace.dashboard import theme
+from marketplace.dashboard import notify, theme
 from marketplace.dashboard.access import strict
 from marketplace.dashboard.signup import SignUp, in_one_transaction
 
@@ -18,6 +18,7 @@ urlpatterns = [
     path("theme/", theme.choose, name="theme"),
     path("account/", own.account, name="account"),
     path("account/keys/<uuid:key_id>/revoke/", own.revoke_key, name="revoke-key"),
+    path("account/notifications/", notify.notifications, name="notifications"),
     path("account/invitations/", own.invite, name="invite"),
     path("accounts/login/", RedirectView.as_view(pattern_name="login", query_string=True), name="account_login"),
     path("accounts/logout/", RedirectView.as_view(pattern_name="logout"), name="account_logout"),

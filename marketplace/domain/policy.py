@@ -51,6 +51,8 @@ class Policy:
     contest_seconds: float = 7 * 24 * 3600  # in which a contributor may contest a rejection
     challenge_every_seconds: float = 24 * 3600  # on average, between two measurements of a GPU
     books_check_seconds: float = 24 * 3600  # between two replays of the whole ledger
+    notice_scan_seconds: float = 60  # between two looks for what people want to be told of
+    notice_silent_seconds: float = 300  # without a heartbeat, until a worker's owner is told
     enrolment_key_seconds: float = 24 * 3600
 
     web_away_after_seconds: float = 6  # without a sign of the web process, no lease runs out

@@ -10,6 +10,7 @@ from marketplace.models.incident import HeldVerdict, Reverification
 from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdict
 from marketplace.models.ledger import Account, Transfer
 from marketplace.models.network import Event, Network
+from marketplace.models.notices import Notice, NoticeChoice, NoticeScan
 from marketplace.models.sealed import Checkpoint, Leaf, LeafSalt, TreeNode, Unsealed
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
 from marketplace.models.tally import Tally
@@ -39,6 +40,9 @@ __all__ = [
     "Leaf",
     "LeafSalt",
     "Network",
+    "Notice",
+    "NoticeChoice",
+    "NoticeScan",
     "ReputationChange",
     "ResourceClass",
     "Result",

@@ -3,11 +3,13 @@
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from marketplace.models import Account, Client, Event, Job, Result, Transfer, Verdict, Worker
+from marketplace.actions import minting
+from marketplace.models import Account, Client, Contributor, Event, Job, Result, Transfer, Verdict, Worker
 from tests.dashboard import cast
 
 pytestmark = pytest.mark.django_db
@@ -110,3 +112,26 @@ def test_lists_take_as_many_queries_for_many_rows_as_for_few(olga, model):
             assert olga.get(url(model, "changelist")).status_code == 200
         counts.append(len(captured))
     assert counts[1] == counts[2] < 20
+
+
+def test_operator_grants_tokens_to_clients_and_it_is_logged(olga):
+    minting.mint(amount=100, reason="for grants", actor="olga")
+    client = cast.a_client()
+    chosen = {"action": "grant", "_selected_action": [str(client.pk)]}
+    olga.post(url(Client, "changelist"), {**chosen, "amount": "30"})
+    client.wallet.refresh_from_db()
+    assert client.wallet.balance == 1_030_000_000
+    assert LogEntry.objects.filter(object_id=str(client.pk), user__username="olga").count() == 1
+    html = olga.post(url(Client, "changelist"), chosen, follow=True).content.decode()
+    client.wallet.refresh_from_db()
+    assert "must be a number of tokens" in html and client.wallet.balance == 1_030_000_000
+
+
+def test_operator_suspends_and_reinstates_a_contributor_with_all_its_workers(olga):
+    worker = cast.a_worker(enrolled_at=None)
+    for action, active in (("suspend", False), ("reinstate", True)):
+        chosen = {"action": action, "_selected_action": [str(worker.contributor_id)]}
+        olga.post(url(Contributor, "changelist"), chosen)
+        worker.refresh_from_db()
+        assert worker.is_active is active
+    assert LogEntry.objects.filter(user__username="olga").count() == 2
