@@ -25,7 +25,7 @@ from marketplace.models import Assignment, Worker, database_now
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import gpu_tag
 
-SHOWN = 25
+SHOWN = 20
 PAGES_MOST = 400
 RECENT = 100  # attempts of a worker that its success rate and its wait are taken from
 CSV_BATCH = 50
@@ -119,14 +119,13 @@ def rows(workers: Sequence[Worker]) -> list[Row]:
     """How each of `workers` is and did, in one look at their latest attempts."""
     counted = [AssignmentState.ACCEPTED.value, AssignmentState.REJECTED.value, AssignmentState.LOST.value]
     judged = Q(state__in=counted) | Q(state=AssignmentState.FAILED.value, fault=Fault.WORKER.value)
-    recent = [
-        Assignment.objects.filter(judged, worker=worker)
-        .order_by("-created_at")
-        .values_list("state", "created_at", "started_at")[:RECENT]
-        for worker in workers
-    ]
+    latest = Assignment.objects.filter(judged).order_by("-created_at")
+    recent = first_of_each(
+        lambda key: latest.filter(worker=key).values_list("state", "created_at", "started_at")[:RECENT],
+        [worker.pk for worker in workers],
+    )
     now, made = database_now(), []
-    for worker, attempts in zip(workers, first_of_each(recent), strict=True):
+    for worker, attempts in zip(workers, recent, strict=True):
         right = sum(state == AssignmentState.ACCEPTED.value for state, _, _ in attempts)
         waits = [(_moment(began) - _moment(given)).total_seconds() for _, given, began in attempts if began]
         in_hand = next(iter(worker.in_hand), None)  # type: ignore[attr-defined]
