@@ -131,19 +131,17 @@ class Network:
         body: dict[str, Any] = {"client_address": self._client()}
         if initial_balance is not None:
             body["initial_balance"] = initial_balance
-        return float(self.transport.call("POST", "/client/register", body=body)["balance"])
+        return float(self._once("/client/register", body)["balance"])
 
     def transfer(self, to: str, amount: float, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Send `amount` tokens from the client's wallet to another. The same key again sends nothing again."""
-        key = idempotency_key or uuid.uuid4().hex
         body = {"from": self._client(), "to": to, "amount": amount}
-        headers = {"Idempotency-Key": key}
-        return self.transport.call("POST", "/token/transfer", body=body, headers=headers, repeat=True)
+        return self._once("/token/transfer", body, idempotency_key)
 
     def add_worker(self, worker_id: str, *, gpu_type: str, tflops: float, stake: float) -> dict[str, Any]:
         """Register a worker with a stake (tokens). The answer's `enrolment_key` enrols its machine, once."""
         body = {"worker_id": worker_id, "gpu_type": gpu_type, "compute_capacity": tflops, "stake_amount": stake}
-        return self.transport.call("POST", "/worker/register", body=body)
+        return self._once("/worker/register", body)
 
     # Work
 
@@ -189,8 +187,7 @@ class Network:
         if reward is None:
             reward = self.transport.call("POST", "/quote", body=body, repeat=True)["suggested_reward"]
         body["reward"] = _plain(reward)
-        key = idempotency_key or uuid.uuid4().hex
-        answer = self.transport.call("POST", "/job/submit", body=body, headers={"Idempotency-Key": key}, repeat=True)
+        answer = self._once("/job/submit", body, idempotency_key)
         return Job(self.transport, answer["job_id"], {**answer, "model_type": body["model_type"], "reward": reward})
 
     def model(self, job_id: str) -> Any:
@@ -198,6 +195,11 @@ class Network:
         job = self.job(job_id)
         # Not an import at the top: scikit-learn is wanted for this alone.
         return import_module("computenet_client.estimators").restore(self, job.info, job.result())
+
+    def _once(self, path: str, body: Mapping[str, Any], key: str | None = None) -> dict[str, Any]:
+        """A call that changes something, under a key of its own: repeated while the network is away, done once."""
+        headers = {"Idempotency-Key": key or uuid.uuid4().hex}
+        return self.transport.call("POST", path, body=body, headers=headers, repeat=True)
 
     def _client(self) -> str:
         if not self.client:

@@ -12,7 +12,18 @@ from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import books, challenges, expiry, grants, notices, reverification, settlement, stakes, tallies
+from marketplace.actions import (
+    books,
+    challenges,
+    expiry,
+    grants,
+    notices,
+    once,
+    reverification,
+    settlement,
+    stakes,
+    tallies,
+)
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
 from marketplace.domain import reputation
@@ -43,6 +54,7 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     previous = Network.objects.values_list("last_cycle_at", flat=True).get(pk=1)
     challenges.draw(database_now(), previous)
     broker.restore_users()
+    once.forget_old()
     tallies.take()
     books.ask_due()
     notices.run_due(previous)

@@ -7,8 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
+from structlog.contextvars import get_contextvars
 
 from marketplace import dispatch, notifications
 from marketplace.actions import payouts
@@ -18,57 +19,33 @@ from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, open_account, post
 from marketplace.actions.submissions import Plan, Submission, find_client, plan
 from marketplace.domain import escrow, matching
-from marketplace.domain.errors import KeyReused, NotFound, Refused
+from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
 from marketplace.domain.money import to_micro, to_tokens
-from marketplace.models import ApiKey, Assignment, Client, IdempotencyKey, Job, Network, ResourceClass, database_now
+from marketplace.models import ApiKey, Assignment, Client, Job, Network, ResourceClass, database_now
 
 __all__ = ["Submission", "cancel", "find_job", "submit"]
 
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 
 
-def submit(
-    *,
-    submission: Submission,
-    user: Any,
-    idempotency_key: str | None = None,
-    body_sha256: str = "",
-    api_key: ApiKey | None = None,
-) -> Job:
+def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) -> Job:
     """Hold the reward and put the job into the queue, in one transaction.
-
-    With an `idempotency_key` that this client has used for the same body, the job that was made then is returned.
 
     Raises:
         NotFound: no such client.
         Refused: a request that cannot be done, or not be paid.
         Forbidden: the spending limit of `api_key`, which the reward is counted against.
-        KeyReused: the key was used for another body.
     """
     client = find_client(address=submission.client_address, user=user)
     reward = to_micro(submission.reward, name="reward", minimum=max(1, settings.POLICY.micro("minimum_reward")))
     deadline = _deadline_seconds(submission)
-    if idempotency_key is not None:
-        if not 1 <= len(idempotency_key) <= 100 or not idempotency_key.isprintable():
-            raise Refused("An Idempotency-Key is 1 to 100 printable characters.")
-        if known := _job_of_key(client, idempotency_key, body_sha256):
-            return known
-    try:
-        with plan(submission, user) as planned, transaction.atomic():
-            _require_floor(planned, reward)
-            planned.brought.insert()
-            job = _insert(client, planned, reward, deadline, api_key)
-            if idempotency_key is not None:
-                IdempotencyKey.objects.create(client=client, key=idempotency_key, body_sha256=body_sha256, job=job)
-            planned.brought.store()
-    except IntegrityError:
-        # The only unique name that comes from outside is the key: the same request, at the same time.
-        known = _job_of_key(client, idempotency_key or "", body_sha256)
-        if known is None:
-            raise
-        return known
+    with plan(submission, user) as planned, transaction.atomic():
+        _require_floor(planned, reward)
+        planned.brought.insert()
+        job = _insert(client, planned, reward, deadline, api_key)
+        planned.brought.store()
     return job
 
 
@@ -98,15 +75,6 @@ def _deadline_seconds(submission: Submission) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_DEADLINE_SECONDS:
         raise Refused("deadline_seconds must be more than 0 and at most a year.")
     return seconds
-
-
-def _job_of_key(client: Client, key: str, body_sha256: str) -> Job | None:
-    found = IdempotencyKey.objects.select_related("job").filter(client=client, key=key).first()
-    if found is None:
-        return None
-    if found.body_sha256 != body_sha256:
-        raise KeyReused("This Idempotency-Key was used for another request; choose a new one.")
-    return found.job
 
 
 def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float, api_key: ApiKey | None) -> Job:
@@ -140,6 +108,7 @@ def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float,
         virtual_start=start,
         max_attempts=settings.POLICY.max_attempts,
         deadline_at=database_now() + timedelta(seconds=deadline_seconds),
+        request_id=str(get_contextvars().get("request_id", "")),
     )
     spend(api_key, reward)
     post([Posting(client.wallet, job.escrow, reward, Code.HOLD, f"job:{job.pk}:hold", job)])

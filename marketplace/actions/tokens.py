@@ -1,11 +1,10 @@
 """The token's verbs, as ERC-20 names them: transfer, approve, transfer from."""
 
-import hashlib
 import uuid
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F, Q
 
 from marketplace import notifications
@@ -13,7 +12,7 @@ from marketplace.actions.events import record
 from marketplace.actions.grants import wallet_named
 from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, issuance, post
-from marketplace.domain.errors import Forbidden, KeyReused, NotFound, Refused
+from marketplace.domain.errors import Forbidden, NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.money import to_micro, to_tokens
 from marketplace.models import Account, Allowance, ApiKey, Transfer, database_now
@@ -70,40 +69,20 @@ def readable_wallet(*, name: str, user: Any) -> Account:
     return own_wallet(name=name, user=user, field="name")
 
 
-def transfer(
-    *, source: Account, to: str, amount: object, api_key: ApiKey | None = None, idempotency_key: str | None = None
-) -> Transfer:
-    """Move tokens from one wallet to another. The same `idempotency_key` of a wallet moves them once.
+def transfer(*, source: Account, to: str, amount: object, api_key: ApiKey | None = None) -> Transfer:
+    """Move tokens from one wallet to another.
 
     Raises:
         NotFound: no wallet `to`.
         Refused: an amount that cannot be one, too little in the wallet, or a transfer to itself.
         Forbidden: the key's spending limit.
-        KeyReused: the idempotency key was used for another transfer.
     """
     micro, destination = to_micro(amount, name="amount", minimum=1), _other(source, to)
-    name = _ledger_key(source, idempotency_key)
-    try:
-        with transaction.atomic():
-            spend(api_key, micro)
-            [made] = post([Posting(source, destination, micro, Code.TRANSFER, name)])
-            notifications.changed("clients", "workers")
-    except IntegrityError:
-        known = Transfer.objects.filter(idempotency_key=name).first()
-        if known is None:
-            raise
-        if (known.destination_id, known.amount) != (destination.pk, micro):
-            raise KeyReused("This Idempotency-Key was used for another transfer; choose a new one.") from None
-        return known
+    with transaction.atomic():
+        spend(api_key, micro)
+        [made] = post([Posting(source, destination, micro, Code.TRANSFER, f"transfer:{uuid.uuid4()}")])
+        notifications.changed("clients", "workers")
     return made
-
-
-def _ledger_key(source: Account, idempotency_key: str | None) -> str:
-    if idempotency_key is None:
-        return f"transfer:{uuid.uuid4()}"
-    if not 1 <= len(idempotency_key) <= 100 or not idempotency_key.isprintable():
-        raise Refused("An Idempotency-Key is 1 to 100 printable characters.")
-    return f"transfer:{source.pk}:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
 
 
 def _other(source: Account, name: str) -> Account:

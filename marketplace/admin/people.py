@@ -51,9 +51,9 @@ class ClientAdmin(OperatorAdmin):
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
-    list_display = ["key", "client", "job", "created_at"]
-    list_select_related = ["client", "job"]
-    search_fields = ["key", "client__address"]
+    list_display = ["key", "user", "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["key", "user__username"]
     ordering = ["-created_at"]
 
 

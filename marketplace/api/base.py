@@ -11,6 +11,7 @@ from rest_framework.generics import GenericAPIView, ListAPIView
 from rest_framework.pagination import LimitOffsetPagination
 from rest_framework.response import Response
 
+from marketplace.api.once import PARAMETER, answered_once
 from marketplace.domain.access import Scope
 from marketplace.models import ApiKey
 
@@ -56,14 +57,21 @@ class Missing(serializers.Serializer):
     error = serializers.CharField(help_text="One sentence.")
 
 
-def documented(answer: Any, *, missing: bool = False, refused: bool = True, **more: Any) -> Any:
-    """`extend_schema` with the answer of a call and the refusals that it may give."""
+def documented(answer: Any, *, missing: bool = False, refused: bool = True, once: bool = False, **more: Any) -> Any:
+    """`extend_schema` with the answer of a call and the refusals that it may give.
+
+    A call that changes something is `once`: with an `Idempotency-Key` it does so once, however often it is sent.
+    """
     responses: dict[Any, Any] = {200: answer}
     if refused:
         responses[400] = OpenApiResponse(Refusal, "Refused; nothing was changed.")
     if missing:
         responses[404] = OpenApiResponse(Missing, "There is no such thing.")
-    return extend_schema(responses=responses, **more)
+    if not once:
+        return extend_schema(responses=responses, **more)
+    responses[422] = OpenApiResponse(Refusal, "The Idempotency-Key was used for another request.")
+    described = extend_schema(responses=responses, parameters=[PARAMETER, *more.pop("parameters", ())], **more)
+    return lambda post: described(answered_once(post))
 
 
 class Guarded:

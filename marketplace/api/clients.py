@@ -22,7 +22,7 @@ class Register(Call):
     scope = Scope.SUBMIT
     serializer_class = RegisterClient
 
-    @documented(RegisteredClient, tags=["client"], operation_id="client_register")
+    @documented(RegisteredClient, tags=["client"], once=True, operation_id="client_register")
     def post(self, request):
         given = self.parsed()
         client = register_client(

@@ -1,14 +1,12 @@
 """Jobs: submitting, quoting, following, cancelling, and reading what came of them."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import django_filters
 from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRenderer
 from rest_framework.response import Response
 
@@ -36,11 +34,6 @@ from marketplace.models import Job, Verdict
 STATUS_NUMBERS = 10_000  # in an array of a job's status
 RESULT_NUMBERS = 2_000_000  # in an array of a result as JSON: more is for the .npz
 
-KEY_HEADER = OpenApiParameter(
-    "Idempotency-Key", OpenApiTypes.STR, OpenApiParameter.HEADER,
-    description="The same key with the same body makes one job, however often it is sent.",
-)  # fmt: skip
-
 
 def submission(given: Mapping[str, Any]) -> Submission:
     """The action's form of what a serializer read; null says the same as leaving a field out."""
@@ -61,17 +54,10 @@ class Submit(Call):
     scope = Scope.SUBMIT
     serializer_class = SubmitJob
 
-    @documented(SubmittedJob, missing=True, tags=["jobs"], operation_id="job_submit", parameters=[KEY_HEADER])
+    @documented(SubmittedJob, missing=True, tags=["jobs"], once=True, operation_id="job_submit")
     def post(self, request):
         given = self.parsed()
-        job = submit(
-            submission=submission(given),
-            user=self.acting_user,
-            api_key=self.api_key,
-            idempotency_key=request.headers.get("Idempotency-Key"),
-            body_sha256=hashlib.sha256(json.dumps(request.data, sort_keys=True).encode()).hexdigest(),
-        )
-        # What was true when it was made: a repeated request gets the first one's answer.
+        job = submit(submission=submission(given), user=self.acting_user, api_key=self.api_key)
         return Response({"success": True, "job_id": str(job.pk), "status": JobState.PENDING.value})
 
 
@@ -150,7 +136,7 @@ class Cancel(Call):
     scope = Scope.SUBMIT
     serializer_class = Nothing
 
-    @documented(SubmittedJob, missing=True, tags=["jobs"], operation_id="job_cancel")
+    @documented(SubmittedJob, missing=True, tags=["jobs"], once=True, operation_id="job_cancel")
     def post(self, request, job_id):
         self.parsed()
         operates = self.request.user.is_staff

@@ -39,7 +39,7 @@ class Keys(Call):
         page = self.paginate_queryset(ApiKey.objects.filter(user_id=request.user.pk))
         return self.get_paginated_response(KeySerializer(page, many=True).data)
 
-    @documented(MadeKey, tags=["access"], operation_id="key_make")
+    @documented(MadeKey, tags=["access"], once=True, operation_id="key_make")
     def post(self, request):
         given = self.parsed()
         if self.acting_user is None:
@@ -53,7 +53,7 @@ class RevokeKey(Call):
 
     scope = ANY_WRITE
 
-    @documented(Revoked, missing=True, tags=["access"], operation_id="key_revoke")
+    @documented(Revoked, missing=True, tags=["access"], once=True, operation_id="key_revoke")
     def post(self, request, key_id):
         self.parsed()
         if self.acting_user is None:
@@ -73,7 +73,7 @@ class Invitations(Call):
         page = self.paginate_queryset(Invitation.objects.all())
         return self.get_paginated_response(InvitationSerializer(page, many=True).data)
 
-    @documented(MadeInvitation, tags=["access"], operation_id="invitation_make")
+    @documented(MadeInvitation, tags=["access"], once=True, operation_id="invitation_make")
     def post(self, request):
         made = invitations.invite(actor=self.actor, **self.parsed())
         url = request.build_absolute_uri(f"{reverse('account_signup')}?code={made.code}")
@@ -93,7 +93,7 @@ class Grants(Call):
         page = self.paginate_queryset(Grant.objects.select_related("wallet"))
         return self.get_paginated_response(GrantSerializer(page, many=True).data)
 
-    @documented(MadeGrant, missing=True, tags=["access"], operation_id="grant_make")
+    @documented(MadeGrant, missing=True, tags=["access"], once=True, operation_id="grant_make")
     def post(self, request):
         made = grants.make_grant(actor=self.actor, **self.parsed())
         return Response({"success": True, **GrantSerializer(made).data})
@@ -104,7 +104,7 @@ class StopGrant(Call):
 
     scope = Scope.OPERATE
 
-    @documented(MadeGrant, missing=True, tags=["access"], operation_id="grant_stop")
+    @documented(MadeGrant, missing=True, tags=["access"], once=True, operation_id="grant_stop")
     def post(self, request, grant_id):
         self.parsed()
         stopped = grants.stop_grant(grant_id=grant_id, actor=self.actor)

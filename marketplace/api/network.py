@@ -55,7 +55,7 @@ class Start(Call):
 
     scope = Scope.OPERATE
 
-    @documented(Done, tags=["network"], operation_id="coordination_start")
+    @documented(Done, tags=["network"], once=True, operation_id="coordination_start")
     def post(self, request):
         self.parsed()
         coordination.set_active(active=True, actor=self.actor)
@@ -67,7 +67,7 @@ class Stop(Call):
 
     scope = Scope.OPERATE
 
-    @documented(Done, tags=["network"], operation_id="coordination_stop")
+    @documented(Done, tags=["network"], once=True, operation_id="coordination_stop")
     def post(self, request):
         self.parsed()
         coordination.set_active(active=False, actor=self.actor)
@@ -79,7 +79,7 @@ class Trigger(Call):
 
     scope = Scope.OPERATE
 
-    @documented(Done, tags=["network"], operation_id="coordination_trigger")
+    @documented(Done, tags=["network"], once=True, operation_id="coordination_trigger")
     def post(self, request):
         self.parsed()
         assigned = coordination.trigger(actor=self.actor)

@@ -37,8 +37,6 @@ def refusals(result: dict[str, Any], generator: Any, request: Any, public: bool)
                 found |= WITH_BODY
             if operation["operationId"] in TAKES_DATA:
                 found |= WITH_DATA
-            if operation["operationId"] == "job_submit":
-                found["422"] = "The Idempotency-Key was used for another body."
             for status, description in found.items():
                 operation["responses"].setdefault(status, _refusal("Refusal", description))
             if "{" in path:

@@ -36,7 +36,7 @@ class Invite(Call):
 
     serializer_class = InviteWorker
 
-    @documented(InvitedWorker, missing=True, tags=["worker"], operation_id="worker_invite")
+    @documented(InvitedWorker, missing=True, tags=["worker"], once=True, operation_id="worker_invite")
     def post(self, request):
         given = self.parsed()
         name = given.get("user")
@@ -62,7 +62,7 @@ class Stake(Call):
     serializer_class = Amount
     scope = Scope.CONTRIBUTE
 
-    @documented(Staked, missing=True, tags=["worker"], operation_id="worker_stake")
+    @documented(Staked, missing=True, tags=["worker"], once=True, operation_id="worker_stake")
     def post(self, request, name: str):
         amount = self.parsed()["amount"]
         worker = stakes.top_up(name=name, amount=amount, user=self.acting_user, api_key=self.api_key)
@@ -75,7 +75,7 @@ class Unstake(Call):
     serializer_class = Amount
     scope = Scope.CONTRIBUTE
 
-    @documented(Unstaked, missing=True, tags=["worker"], operation_id="worker_unstake")
+    @documented(Unstaked, missing=True, tags=["worker"], once=True, operation_id="worker_unstake")
     def post(self, request, name: str):
         row = stakes.unstake(name=name, amount=self.parsed()["amount"], user=self.acting_user)
         return Response({"success": True, **Unstaked(row).data})
@@ -87,7 +87,7 @@ class ContestRejection(Call):
     serializer_class = ContestVerdict
     scope = Scope.CONTRIBUTE
 
-    @documented(Contested, missing=True, tags=["worker"], operation_id="worker_contest")
+    @documented(Contested, missing=True, tags=["worker"], once=True, operation_id="worker_contest")
     def post(self, request, name: str):
         given = self.parsed()
         made = contests.contest(

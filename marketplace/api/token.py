@@ -7,7 +7,6 @@ from rest_framework.response import Response
 
 from marketplace.actions import grants, tokens
 from marketplace.api.base import Call, documented
-from marketplace.api.jobs import KEY_HEADER
 from marketplace.api.serializers.clients import RegisteredClient
 from marketplace.api.serializers.token import (
     AllowanceAnswer,
@@ -52,7 +51,7 @@ class Transfer(Call):
     scope = SPENDERS
     serializer_class = MakeTransfer
 
-    @documented(Transferred, missing=True, tags=["token"], operation_id="token_transfer", parameters=[KEY_HEADER])
+    @documented(Transferred, missing=True, tags=["token"], once=True, operation_id="token_transfer")
     def post(self, request):
         given = self.parsed()
         source = tokens.own_wallet(name=given.get("from"), user=self.acting_user, field="from")
@@ -61,7 +60,6 @@ class Transfer(Call):
             to=given["to"],
             amount=given["amount"],
             api_key=self.api_key,
-            idempotency_key=request.headers.get("Idempotency-Key"),
         )
         source.refresh_from_db()
         answer = {"success": True, "to": given["to"], "amount": made.amount, "balance": source.balance}
@@ -74,7 +72,7 @@ class Approve(Call):
     scope = SPENDERS
     serializer_class = MakeAllowance
 
-    @documented(Approved, missing=True, tags=["token"], operation_id="token_approve")
+    @documented(Approved, missing=True, tags=["token"], once=True, operation_id="token_approve")
     def post(self, request):
         given = self.parsed()
         owner = tokens.own_wallet(name=given.get("owner"), user=self.acting_user, field="owner")
@@ -91,7 +89,7 @@ class TransferFrom(Call):
     scope = SPENDERS
     serializer_class = MakeTransferFrom
 
-    @documented(TransferredFrom, missing=True, tags=["token"], operation_id="token_transfer_from")
+    @documented(TransferredFrom, missing=True, tags=["token"], once=True, operation_id="token_transfer_from")
     def post(self, request):
         given = self.parsed()
         spender = tokens.own_wallet(name=given.get("spender"), user=self.acting_user, field="spender")
@@ -127,7 +125,7 @@ class Faucet(Call):
     scope = Scope.SUBMIT
     serializer_class = DrawFromFaucet
 
-    @documented(RegisteredClient, missing=True, tags=["token"], operation_id="token_faucet")
+    @documented(RegisteredClient, missing=True, tags=["token"], once=True, operation_id="token_faucet")
     def post(self, request):
         given = self.parsed()
         if self.acting_user is None:

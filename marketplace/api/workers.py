@@ -28,7 +28,7 @@ class Register(Call):
     scope = Scope.CONTRIBUTE
     serializer_class = RegisterWorker
 
-    @documented(RegisteredWorker, tags=["worker"], operation_id="worker_register")
+    @documented(RegisteredWorker, tags=["worker"], once=True, operation_id="worker_register")
     def post(self, request):
         given = self.parsed()
         registered = register_worker(

@@ -3,7 +3,6 @@
 import uuid
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from hashlib import sha256
 from io import BytesIO
 from typing import Any, BinaryIO, cast
 
@@ -16,6 +15,7 @@ from django.urls import reverse
 
 from marketplace import storage
 from marketplace.actions import datasets, jobs, quotes
+from marketplace.actions.once import canonical, once
 from marketplace.dashboard.access import Viewer, acting_user, page, require_scope
 from marketplace.dashboard.new_job_draft import CHOSEN_MOST, SAMPLE, Draft, ModelForm, default_target, usable
 from marketplace.domain.access import Scope
@@ -225,10 +225,10 @@ def _submit(request: HttpRequest, draft: Draft, submission: jobs.Submission, use
     if not sent.is_valid():
         raise Refused("reward must be a number of tokens.")
     asked = replace(submission, reward=sent.cleaned_data["reward"])
-    body = f"{replace(draft, reward='').query}&{asked.reward}"
-    return jobs.submit(
-        submission=asked,
-        user=user,
-        idempotency_key=str(sent.cleaned_data["key"]),
-        body_sha256=sha256(body.encode()).hexdigest(),
-    )
+    body = canonical("job", replace(draft, reward="").query, str(asked.reward))
+
+    def act() -> bytes:
+        return str(jobs.submit(submission=asked, user=user).pk).encode()
+
+    job_id, _ = once(user=user, key=f"page:{sent.cleaned_data['key']}", request=body, act=act)
+    return Job.objects.get(pk=job_id.decode())

@@ -16,6 +16,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from marketplace.actions import tokens
+from marketplace.actions.once import canonical, once
 from marketplace.dashboard import statement
 from marketplace.dashboard.access import Viewer, acting_user, actor_name, page
 from marketplace.dashboard.forms import PlainForm
@@ -150,9 +151,12 @@ def _act(
 @page
 def transfer(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     def act(source: Account, given: dict[str, Any]) -> str:
-        key = f"page:{given['once']}"
-        made = tokens.transfer(source=source, to=given["to"], amount=given["amount"], idempotency_key=key)
-        return f"{in_tokens(made.amount)} tokens went from {source.name} to {given['to']}."
+        def send() -> bytes:
+            return str(tokens.transfer(source=source, to=given["to"], amount=given["amount"]).amount).encode()
+
+        asked = canonical("transfer", source.name, given["to"], str(given["amount"]))
+        sent, _ = once(user=acting_user(request), key=f"page:{given['once']}", request=asked, act=send)
+        return f"{in_tokens(int(sent))} tokens went from {source.name} to {given['to']}."
 
     return _act(request, viewer, "transfer_form", TransferForm(request.POST), act)
 

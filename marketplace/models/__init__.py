@@ -3,7 +3,7 @@
 from marketplace.models.access import Allowance, ApiKey, DatasetOwner, Grant, Invitation, roles_of, scopes_of_user
 from marketplace.models.books import BooksCheck
 from marketplace.models.challenge import Challenge
-from marketplace.models.client import Client, IdempotencyKey
+from marketplace.models.client import Client
 from marketplace.models.clock import DatabaseNow, database_now
 from marketplace.models.dataset import Dataset
 from marketplace.models.incident import HeldVerdict, Reverification
@@ -11,6 +11,7 @@ from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdi
 from marketplace.models.ledger import Account, Transfer
 from marketplace.models.network import Event, Network
 from marketplace.models.notices import Notice, NoticeChoice, NoticeScan
+from marketplace.models.once import IdempotencyKey
 from marketplace.models.sealed import Checkpoint, Leaf, LeafSalt, TreeNode, Unsealed
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
 from marketplace.models.tally import Tally

@@ -16,19 +16,3 @@ class Client(models.Model):
 
     def __str__(self) -> str:
         return self.address
-
-
-class IdempotencyKey(models.Model):
-    """What a request that named this key did, so that doing it again does nothing more."""
-
-    client = models.ForeignKey(Client, models.CASCADE, related_name="idempotency_keys")
-    key = models.CharField(max_length=100)
-    body_sha256 = models.CharField(max_length=64)
-    job = models.ForeignKey("Job", models.PROTECT, related_name="idempotency_keys")
-    created_at = models.DateTimeField(db_default=DatabaseNow())
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["client", "key"], name="idempotency_key_once_a_client")]
-
-    def __str__(self) -> str:
-        return self.key

@@ -58,6 +58,7 @@ class Job(models.Model):
     fault = models.CharField(max_length=10, choices=choices(Fault), blank=True)
     reason = models.TextField(blank=True, help_text="Why it failed, was cancelled or waits again.")
     scalars = models.JSONField(default=dict, blank=True, help_text="The accepted result's numbers; arrays are stored.")
+    request_id = models.CharField(max_length=64, db_default="", help_text="Of the request that submitted it; in logs.")
     submitted_at = models.DateTimeField(db_default=DatabaseNow())
     ended_at = models.DateTimeField(null=True, blank=True)
 

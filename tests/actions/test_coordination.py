@@ -191,17 +191,6 @@ def test_two_coordinators_at_once_assign_each_job_once(committed_db):
     assert Job.objects.filter(attempt=1, state="assigned").count() == 12
 
 
-def test_one_key_sent_many_times_at_once_is_one_job(committed_db):
-    make.make_client()
-    submission = jobs.Submission(client_address="alice", model_type="linear_regression", reward=5)
-
-    def submit(i: int):
-        return jobs.submit(submission=submission, user=None, idempotency_key="k", body_sha256="b").pk
-
-    assert len(set(in_threads(6, submit))) == 1
-    assert Job.objects.count() == 1
-
-
 def test_one_answer_checked_by_many_verifiers_at_once_is_paid_once(committed_db):
     make.make_client()
     make.make_worker()

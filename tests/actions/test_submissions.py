@@ -6,9 +6,9 @@ import io
 import numpy as np
 import pytest
 
-from marketplace.actions import datasets, jobs
-from marketplace.domain.errors import KeyReused, NotFound, Refused
-from marketplace.models import Account, Client, Dataset, IdempotencyKey, Job, Transfer
+from marketplace.actions import datasets
+from marketplace.domain.errors import NotFound, Refused
+from marketplace.models import Account, Client, Dataset, Job, Transfer
 from tests import factories as make
 from workers.catalog import MODELS
 
@@ -142,23 +142,3 @@ def test_a_column_with_missing_cells_is_refused_by_name_and_row():
 def test_an_unknown_client_is_not_found():
     with pytest.raises(NotFound, match="There is no client mallory"):
         make.make_job("mallory")
-
-
-def submit(key: str, body: str, reward: float = 5) -> Job:
-    submission = jobs.Submission(client_address="alice", model_type="linear_regression", reward=reward)
-    return jobs.submit(submission=submission, user=None, idempotency_key=key, body_sha256=body)
-
-
-def test_an_idempotency_key_makes_one_job_of_two_requests():
-    client = make.make_client()
-    assert submit("k", "body") == submit("k", "body")
-    client.wallet.refresh_from_db()
-    assert client.wallet.balance == 995_000_000
-    assert IdempotencyKey.objects.count() == 1
-
-
-def test_an_idempotency_key_with_another_body_is_refused():
-    make.make_client()
-    submit("k", "body")
-    with pytest.raises(KeyReused):
-        submit("k", "other")

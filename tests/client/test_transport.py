@@ -105,8 +105,14 @@ def _sha256(rows: list[list[float]]) -> str:
 def test_what_could_be_done_twice_is_not_repeated_and_the_error_says_so() -> None:
     with server((HANG_UP, None)) as found:
         with pytest.raises(Unreachable, match="may have been done all the same"):
-            Network(found.url, client="alice").register()
+            transport(found.url).call("POST", "/token/approve", body={})
         assert len(found.asked) == 1
+
+
+def test_a_registration_is_repeated_under_one_key() -> None:
+    with server((HANG_UP, None), (200, {"balance": 7})) as found:
+        assert Network(found.url, client="alice").register() == 7
+        assert len({headers["Idempotency-Key"] for _, _, headers, _ in found.asked}) == 1 and len(found.asked) == 2
 
 
 def test_a_network_that_never_answered_did_nothing_and_the_error_says_no_more() -> None:
