@@ -84,10 +84,15 @@ def is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def keep(file: IO[bytes], kind: Kind, name: str) -> Path:
-    """Put a finished temporary file in its place, durably. The same content twice is one file."""
+def flush(file: IO[bytes]) -> None:
+    """Have all that was written on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+def keep(file: IO[bytes], kind: Kind, name: str) -> Path:
+    """Put a finished temporary file in its place, durably. The same content twice is one file."""
+    flush(file)
     target = path(kind, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(file.name, target)
@@ -97,11 +102,6 @@ def keep(file: IO[bytes], kind: Kind, name: str) -> Path:
     finally:
         os.close(folder)
     return target
-
-
-def discard(kind: Kind, name: str) -> None:
-    """Delete a file that no row names."""
-    path(kind, name).unlink(missing_ok=True)
 
 
 def sha256(file: IO[bytes]) -> str:

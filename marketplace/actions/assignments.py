@@ -1,6 +1,7 @@
 """What a contributor's machine does with an assignment. Every change is fenced: it matches a live row or nothing."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -147,15 +148,16 @@ def submit_result(
         raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
     with storage.temporary() as file:
         size = _copy(body, file, digest, answer_bytes_max(assignment))
-        storage.keep(file, "results", digest)
-    try:
-        _write_result(assignment, fence, Result(sha256=digest, size_bytes=size, seconds=seconds))
-    except Gone:
-        if known := Result.objects.filter(assignment=assignment).first():  # the same message, at the same time
-            return _same(assignment, known, fence, digest)
-        if not Result.objects.filter(sha256=digest).exists():
-            storage.discard("results", digest)
-        raise
+        storage.flush(file)  # here, for it takes a while, and no lock is held yet
+        try:
+            result = Result(sha256=digest, size_bytes=size, seconds=seconds)
+            # Kept once it is known to be wanted: a late answer, which may have the digest of the right one, leaves
+            # nothing behind that somebody would have to tidy up.
+            _write_result(assignment, fence, result, keep=lambda: storage.keep(file, "results", digest))
+        except Gone:
+            if known := Result.objects.filter(assignment=assignment).first():  # the same message, at the same time
+                return _same(assignment, known, fence, digest)
+            raise
     return assignment
 
 
@@ -204,9 +206,12 @@ def _same(assignment: Assignment, known: Result, fence: int, digest: str) -> Ass
     return assignment
 
 
-def _write_result(assignment: Assignment, fence: int, result: Result) -> None:
+def _write_result(
+    assignment: Assignment, fence: int, result: Result, keep: Callable[[], object] = lambda: None
+) -> None:
     with transaction.atomic():
         job, live = _lock_live(assignment, fence, AssignmentState.STARTED)
+        keep()
         Assignment.objects.filter(pk=live.pk).update(state=AssignmentState.SUBMITTED.value, progress=1.0)
         Job.objects.filter(pk=job.pk).update(state=JobState.COMPLETED.value)
         result.assignment = live

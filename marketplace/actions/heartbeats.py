@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Q
 
 from marketplace import dispatch, notifications
@@ -17,8 +18,8 @@ from marketplace.models import Assignment, Network, Worker, database_now
 def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     """Note how a machine is, and renew the leases of the live assignments that it names.
 
-    One statement for the machine and one for each assignment in hand, each fenced: it matches the row only if the
-    assignment still runs, is this machine's, has this fence and an unexpired lease.
+    Each assignment in hand is renewed by itself, and fenced: only if it still runs, is this machine's, has this fence
+    and an unexpired lease, by the clock as it is once its row is locked.
 
     Returns:
         a `workers.protocol.HeartbeatReply`; its `cancel` lists the named assignments that are dead.
@@ -36,11 +37,7 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     if returned:
         notifications.changed("workers", "network")
         dispatch.wake_coordinator()
-    dead = [
-        beat["assignment"]
-        for beat in request["assignments"]
-        if not _renewed(machine, beat, now, now + timedelta(seconds=policy.lease_seconds))
-    ]
+    dead = [beat["assignment"] for beat in request["assignments"] if not _renewed(machine, beat)]
     reply = {
         "cancel": dead,
         "drain": machine.draining or not machine.is_active or Network.objects.filter(draining=True).exists(),
@@ -67,17 +64,21 @@ def of_machine(machine: Worker) -> Q:
     return Q(worker=machine) | Q(worker__host=machine)
 
 
-def _renewed(machine: Worker, beat: Mapping[str, Any], now, lease_expires_at) -> bool:
+def _renewed(machine: Worker, beat: Mapping[str, Any]) -> bool:
     try:
         assignment = UUID(beat["assignment"])
     except ValueError:
         return False
-    return bool(
-        Assignment.objects.filter(
-            of_machine(machine),
-            pk=assignment,
-            fence=beat["fence"],
-            state=AssignmentState.STARTED.value,
-            lease_expires_at__gte=now,
-        ).update(lease_expires_at=lease_expires_at, progress=beat["progress"], note=beat["note"][:200])
-    )
+    running = Assignment.objects.filter(pk=assignment, fence=beat["fence"], state=AssignmentState.STARTED.value)
+    with transaction.atomic():
+        leased = running.filter(of_machine(machine)).select_for_update(no_key=True, of=("self",))
+        lease_expires_at = leased.values_list("lease_expires_at", flat=True).first()
+        now = database_now()  # after the lock: a beat that waited must not take a dead lease for a live one
+        if lease_expires_at is None or lease_expires_at < now:
+            return False
+        running.update(
+            lease_expires_at=now + timedelta(seconds=settings.POLICY.lease_seconds),
+            progress=beat["progress"],
+            note=beat["note"][:200],
+        )
+    return True

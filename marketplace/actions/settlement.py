@@ -3,6 +3,7 @@
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -53,11 +54,14 @@ def verify(*, assignment_id: UUID) -> str:
     except Exception:
         logger.exception("Checking assignment %s failed", assignment_id)
         return _release(result)
-    if finding.check.verdict == "accepted":
-        with storage.temporary() as file:
-            save_archive(file, finding.arrays)
-            storage.keep(file, "answers", str(assignment.job_id))
-    return _settle(result, finding, secret, time.monotonic() - began)
+    seconds = time.monotonic() - began
+    if finding.check.verdict != "accepted":
+        return _settle(result, finding, secret, seconds)
+    with storage.temporary() as file:
+        save_archive(file, finding.arrays)
+        storage.flush(file)
+        # Kept once it is settled: a verifier that comes late must not put its arrays over those that were paid for.
+        return _settle(result, finding, secret, seconds, lambda: storage.keep(file, "answers", str(assignment.job_id)))
 
 
 def _lease(assignment_id: UUID) -> Result | None:
@@ -126,12 +130,15 @@ def _settle_claim(result: Result, failure: str | None) -> str:
     return f"failed by the {fault}"
 
 
-def _settle(result: Result, finding: Finding, secret: int, seconds: float) -> str:
+def _settle(
+    result: Result, finding: Finding, secret: int, seconds: float, keep: Callable[[], object] = lambda: None
+) -> str:
     suspended = None
     with transaction.atomic():
         job, assignment = _lock(result)
         if job is None or assignment is None:
             return ""
+        keep()
         check = finding.check
         verdict = Verdict.objects.create(assignment=assignment, **verdict_columns(check, secret, seconds))
         if payouts.frozen():
