@@ -68,8 +68,9 @@ def sentences(found: dict[str, Any]) -> list[str]:
     said = [f"{each['where']}: {each['what']}" for each in found["problems"]]
     at = found["checkpoint"]
     if found["ok"] and at:
+        checkpoint = f"the checkpoint of {at['size']:,} leaves of {at['created_at']}"
         said.append(
-            f"{found['leaves']:,} leaves hold under the checkpoint of {at['size']:,} leaves of {at['created_at']}."
+            f"{found['leaves']:,} leaves hold under {checkpoint}." if found["leaves"] else f"It is {checkpoint}."
         )
         checked = "checked, by the key" if found["signature"] == "checked" else "not checked; it names the key"
         said.append(f"Signature {checked} {at['public_key']}.")
