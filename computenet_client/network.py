@@ -143,6 +143,19 @@ class Network:
         body = {"worker_id": worker_id, "gpu_type": gpu_type, "compute_capacity": tflops, "stake_amount": stake}
         return self._once("/worker/register", body)
 
+    def pause_worker(self, worker_id: str, *, hand_back: bool = False) -> dict[str, Any]:
+        """Have a worker take nothing new; with `hand_back`, others get at once what it computes. It costs nothing."""
+        return self._once(f"/worker/{quoted(worker_id, safe='')}/pause", {"hand_back": hand_back})
+
+    def resume_worker(self, worker_id: str) -> dict[str, Any]:
+        """Have a paused worker take jobs again."""
+        return self._once(f"/worker/{quoted(worker_id, safe='')}/resume", {})
+
+    def schedule_worker(self, worker_id: str, schedule: str, time_zone: str = "UTC") -> dict[str, Any]:
+        """Say when a worker takes jobs: ``mon-fri 18:00-08:00, sat-sun 00:00-24:00``, or "" for always."""
+        body = {"schedule": schedule, "time_zone": time_zone}
+        return self._once(f"/worker/{quoted(worker_id, safe='')}/schedule", body)
+
     # Work
 
     def upload(self, X: Any, y: Any = None) -> Dataset:

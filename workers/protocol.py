@@ -88,6 +88,7 @@ class HeartbeatRequest(TypedDict):
     load: float | None  # 0 to 1, of the GPU (of the CPU where there is none); None where unknown
     memory_free_bytes: int | None
     temperature_celsius: float | None
+    aside: NotRequired[str]  # why this machine takes nothing now; left out where it does
 
 
 class HeartbeatReply(TypedDict):

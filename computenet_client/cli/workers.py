@@ -1,4 +1,6 @@
-"""`workers`, `worker add`."""
+"""`workers`, `worker add`, `worker pause`, `worker resume`, `worker schedule`."""
+
+from typing import Any
 
 import click
 from rich.console import Console
@@ -55,3 +57,38 @@ def add(name: str, gpu: str, tflops: float, stake: float, as_json: bool) -> None
         console.print("  celery -A workers worker --pool threads --concurrency 1 --loglevel info")
 
     say(answer, as_json, human)
+
+
+@worker.command()
+@click.argument("name")
+@click.option("--now", "hand_back", is_flag=True, help="Give to others at once what it computes; it costs nothing.")
+@command
+def pause(name: str, hand_back: bool, as_json: bool) -> None:
+    """Have the worker NAME take nothing new. What it has it finishes."""
+    answer = network().pause_worker(name, hand_back=hand_back)
+    rest = "others get what it had" if hand_back else "it finishes what it has"
+    say(answer, as_json, lambda console: console.print(f"{name} is paused; {rest}."))
+
+
+@worker.command()
+@click.argument("name")
+@command
+def resume(name: str, as_json: bool) -> None:
+    """Have the paused worker NAME take jobs again."""
+    answer = network().resume_worker(name)
+    say(answer, as_json, lambda console: console.print(f"{name} takes jobs again{_hours(answer)}."))
+
+
+@worker.command()
+@click.argument("name")
+@click.argument("hours")
+@click.option("--time-zone", default="UTC", show_default=True, help="Such as Europe/Berlin.")
+@command
+def schedule(name: str, hours: str, time_zone: str, as_json: bool) -> None:
+    """Have the worker NAME take jobs at these HOURS alone: "mon-fri 18:00-08:00, sat-sun 00:00-24:00", or "always"."""
+    answer = network().schedule_worker(name, "" if hours == "always" else hours, time_zone)
+    say(answer, as_json, lambda console: console.print(f"{name} takes jobs{_hours(answer) or ' at all hours'}."))
+
+
+def _hours(answer: dict[str, Any]) -> str:
+    return f" at its hours ({answer['schedule']}, {answer['time_zone']})" if answer["schedule"] else ""

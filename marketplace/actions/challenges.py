@@ -104,7 +104,7 @@ def offered_to(machine: Worker, now: datetime, *, busy: bool) -> str | None:
     if found is None:
         return None
     challenge, offered_at, may_begin = found
-    if busy or not may_begin or machine.draining or not machine.is_active:
+    if busy or not may_begin or machine.why_resting(now) or not machine.is_active:
         if offered_at is not None:
             waiting.update(offered_at=None)
         return None

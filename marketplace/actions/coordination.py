@@ -131,7 +131,7 @@ def candidates(now: datetime) -> list[Candidate]:
     """Every active worker whose machine is enrolled, as the choice sees it."""
     policy = settings.POLICY
     workers = list(Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake"))
-    workers = [w for w in workers if w.machine.enrolled_at and not w.machine.draining]
+    workers = [w for w in workers if w.machine.enrolled_at and not w.why_resting(now)]
     live = Assignment.objects.filter(state__in=[state.value for state in LIVE])
     exposed: Counter[Any] = Counter()  # an answer that is being checked is still at risk
     taken: Counter[Any] = Counter()

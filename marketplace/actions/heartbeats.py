@@ -28,19 +28,22 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     now = database_now()
     silent_since = now - timedelta(seconds=policy.silent_after_seconds)
     returned = machine.last_heartbeat_at is None or machine.last_heartbeat_at < silent_since
+    aside = request.get("aside", "")
     Worker.objects.filter(pk=machine.pk).update(
         last_heartbeat_at=now,
         load=request["load"],
         memory_free_bytes=request["memory_free_bytes"],
         temperature_celsius=request["temperature_celsius"],
+        aside=aside,
     )
-    if returned:
+    if returned or aside != machine.aside:
         notifications.changed("workers", "network")
         dispatch.wake_coordinator()
     dead = [beat["assignment"] for beat in request["assignments"] if not _renewed(machine, beat)]
+    resting = bool(machine.why_resting(now)) and not machine.aside  # who stands aside knows it
     reply = {
         "cancel": dead,
-        "drain": machine.draining or not machine.is_active or Network.objects.filter(draining=True).exists(),
+        "drain": resting or not machine.is_active or Network.objects.filter(draining=True).exists(),
         "heartbeat_seconds": policy.heartbeat_seconds,
     }
     if not machine.queue:

@@ -108,7 +108,7 @@ def rotate_secrets(*, actor: str, worker_name: str = "") -> list[NewKey]:
             keys.append(NewKey(worker.name, new_enrolment_key(worker=worker, actor=actor)))
             notifications.changed("workers")
         broker.expel([worker])
-        _call_off(worker, actor, "The secrets of the worker's machine were rotated.")
+        call_off(worker, actor, "The secrets of the worker's machine were rotated.")
     if not worker_name:
         record("network.secrets_rotated", actor=actor, reason=f"of {len(keys)} workers")
     return keys
@@ -127,7 +127,7 @@ def suspend_contributor(*, contributor: Contributor, actor: str, reason: str) ->
     for worker in workers:
         set_active(worker=worker, active=False, actor=actor, reason=reason)
     for worker in workers:
-        _call_off(worker, actor, "The worker's contributor was suspended.")
+        call_off(worker, actor, "The worker's contributor was suspended.")
     return touched(contributor)
 
 
@@ -161,7 +161,7 @@ def touched(contributor: Contributor) -> Touched:
     )
 
 
-def _call_off(worker: Worker, actor: str, reason: str) -> None:
+def call_off(worker: Worker, actor: str, reason: str) -> None:
     """End what the worker's machine has in hand, so that others get it at once. It costs nobody reputation."""
     in_hand = Assignment.objects.filter(of_machine(worker), state__in=OPEN).values_list("pk", "job")
     for pk, job_id in in_hand:

@@ -28,7 +28,7 @@ def charge(job: Job, assignment: Assignment) -> list[Worker]:
     policy = settings.POLICY
     machine = assignment.worker.machine
     since = assignment.lease_expires_at - timedelta(seconds=policy.lease_seconds)
-    if assignment.worker.draining or machine.draining or not was_reachable(machine, since):
+    if assignment.worker.why_resting(since) or not was_reachable(machine, since):
         return []
     worker = standing.lock_worker(assignment.worker_id)
     cost = escrow.slash(stake=worker.stake.balance, reward=job.reward, share=policy.no_show_share)

@@ -78,6 +78,6 @@ def why_this_worker(job: Job, worker: Worker) -> list[str]:
 def _why_out(worker: Worker) -> str:
     if not worker.is_active:
         return "it is not active"
-    if worker.draining or worker.machine.draining:
-        return "it is paused"
+    if why := worker.why_resting(database_now()):
+        return f"it {why}"
     return "no machine has enrolled for it"

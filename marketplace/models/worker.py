@@ -2,11 +2,13 @@
 
 import uuid
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from marketplace.domain import hours
 from marketplace.models.clock import DatabaseNow
 from marketplace.models.ledger import Account
 
@@ -81,6 +83,13 @@ class Worker(models.Model):
     is_active = models.BooleanField(default=True)
     standby = models.BooleanField(default=False, help_text="Takes a job only where no other worker could.")
     draining = models.BooleanField(default=False, help_text="Takes nothing new.")
+    schedule = models.CharField(
+        max_length=hours.LONGEST, blank=True, default="", help_text="When it takes jobs; empty for always."
+    )
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="By whose clock the schedule is.")
+    aside = models.CharField(
+        max_length=200, blank=True, default="", help_text="Why its machine stands aside, in the machine's own words."
+    )
     last_heartbeat_at = models.DateTimeField(null=True, blank=True)
     load = models.FloatField(null=True, blank=True, help_text="0 to 1.")
     memory_free_bytes = models.BigIntegerField(null=True, blank=True)
@@ -105,6 +114,17 @@ class Worker(models.Model):
     def machine(self) -> "Worker":
         """The worker whose Celery worker computes for this one."""
         return self.host or self
+
+    def why_resting(self, now: datetime) -> str:
+        """Why it takes nothing new now, after "it"; empty where it would."""
+        for each in {self.pk: self, self.machine.pk: self.machine}.values():
+            if each.draining:
+                return "is paused"
+            if not hours.is_open(hours.parse(each.schedule), now.astimezone(ZoneInfo(each.time_zone))):
+                return f"takes jobs only at its hours ({each.schedule}, {each.time_zone})"
+            if each.aside:
+                return f"stands aside for its owner: {each.aside}"
+        return ""
 
     def is_online(self, now: datetime, silent_after_seconds: float) -> bool:
         seen = self.machine.last_heartbeat_at

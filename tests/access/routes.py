@@ -78,6 +78,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/worker/invite": {"worker_id": "w3", "gpu_type": "CPU", "compute_capacity": 0.1, "lend": 100},
     "/worker/<name:name>/stake": {"amount": 1},
     "/worker/<name:name>/unstake": {"amount": 1},
+    "/worker/<name:name>/schedule": {"schedule": "22:00-06:00"},
     "/client/register": {"client_address": "second_lab"},
     "/job/submit": JOB,
     "/quote": {name: value for name, value in JOB.items() if name != "reward"},

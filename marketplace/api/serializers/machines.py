@@ -52,6 +52,7 @@ class HeartbeatRequest(Strict):
     load = Number(min_value=0, max_value=1, allow_null=True)
     memory_free_bytes = WholeNumber(allow_null=True)
     temperature_celsius = Number(min_value=-300, max_value=10_000, allow_null=True)
+    aside = Text(max_length=200, allow_blank=True, required=False)
 
 
 class HeartbeatReply(serializers.Serializer):

@@ -44,4 +44,31 @@ class WorkerSerializer(serializers.Serializer):
 class WorkerStatus(WorkerSerializer):
     stake = Tokens(source="stake.balance")
     current_job = serializers.UUIDField(allow_null=True)
+    paused = serializers.BooleanField(source="draining", help_text="It takes nothing new until it is resumed.")
+    schedule = serializers.CharField(help_text="When it takes jobs; empty for always.")
+    time_zone = serializers.CharField(help_text="By whose clock the schedule is.")
+    aside = serializers.CharField(help_text="Why its machine stands aside; empty where it does not.")
     balance = Tokens(source="contributor.wallet.balance")
+
+
+class PauseWorker(Strict):
+    hand_back = serializers.BooleanField(default=False, help_text="Give what it computes to others at once.")
+
+    example = {"hand_back": False}
+
+
+class ScheduleWorker(Strict):
+    schedule = Text(max_length=200, allow_blank=True, help_text="Hours by day; empty for always.")
+    time_zone = Text(max_length=64, default="UTC", help_text="By whose clock.")
+
+    example = {"schedule": "mon-fri 18:00-08:00, sat-sun 00:00-24:00", "time_zone": "Europe/Berlin"}
+
+
+class OwnersWish(serializers.Serializer):
+    """What holds for a worker now."""
+
+    success = serializers.BooleanField(default=True)
+    worker_id = serializers.CharField(source="name")
+    paused = serializers.BooleanField(source="draining")
+    schedule = serializers.CharField()
+    time_zone = serializers.CharField()
