@@ -42,8 +42,9 @@ def state(*, extends: int | None = None) -> dict[str, Any]:
 
 def of_client(client: Client, size: int) -> QuerySet[Leaf]:
     """The leaves below `size` about the client's wallet and jobs, in order."""
-    transfers = Transfer.objects.filter(
-        Q(source=client.wallet_id) | Q(destination=client.wallet_id) | Q(job__client=client)
+    # A union, of which each part has its index; an OR across tables would read every transfer.
+    transfers = Transfer.objects.filter(source=client.wallet_id).union(
+        Transfer.objects.filter(destination=client.wallet_id), Transfer.objects.filter(job__client=client)
     )
     return _leaves(
         size,
