@@ -97,7 +97,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _uses_database(item: pytest.Item) -> bool:
-    wanted = {"db", "committed_db"} & set(getattr(item, "fixturenames", ()))
+    wanted = {"db", "committed_db", "modules_committed_db"} & set(getattr(item, "fixturenames", ()))
     return bool(wanted or item.get_closest_marker("django_db"))
 
 

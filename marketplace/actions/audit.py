@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Count, F, Q, Sum
 
-from marketplace.actions import log_audit
+from marketplace.actions import log_audit, record_audit
 from marketplace.domain.ledger import ALLOWED, AccountKind, Code
 from marketplace.domain.lifecycle import ENDED
 from marketplace.domain.money import MICRO
@@ -43,8 +43,8 @@ def audit() -> Audit:
 
     Checks each transfer by itself, each account's balance and last transfer, that nothing but issuance was ever below
     zero, that the sum of all balances is zero, that each job's escrow is its reward while open and empty when ended,
-    that each verified job was paid once, that the database's guards are in place, and that the sealed log says what the
-    rows say.
+    that each verified job was paid once, that attempts, reputations and loans are what their rows make them, that the
+    database's guards are in place, and that the sealed log says what the rows say.
     """
     found = Audit()
     accounts = {a.pk: a for a in Account.objects.all()}
@@ -66,7 +66,7 @@ def audit() -> Audit:
         found.problems.append(f"All balances together are {total} micro-tokens, which should be zero.")
     found.accounts, found.by_kind = len(accounts), dict(by_kind)
     found.issued = -by_kind[AccountKind.ISSUANCE.value]
-    found.problems += _jobs() + guards.differences() + log_audit.problems()
+    found.problems += _jobs() + record_audit.problems() + guards.differences() + log_audit.problems()
     return found
 
 

@@ -84,7 +84,8 @@ def resend_lost() -> int:
         .order_by("created_at")[:SWEEP]
     )
     found = list(lost)
-    Assignment.objects.filter(pk__in=[assignment.pk for assignment in found]).update(sent_at=now)
+    still = Assignment.objects.filter(pk__in=[a.pk for a in found], state=AssignmentState.DISPATCHED.value)
+    still.update(sent_at=now)
     dispatch.send_assignments([dispatch.Message(str(a.pk), a.worker.machine.queue) for a in found])
     return len(found)
 

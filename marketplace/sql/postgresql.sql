@@ -128,10 +128,18 @@ BEGIN
     RAISE EXCEPTION 'an ended job is never changed' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF (NEW.id, NEW.client_id, NEW.model_type, NEW.dataset_id, NEW.params, NEW.features, NEW.target, NEW.seed,
-      NEW.reward, NEW.escrow_id, NEW.max_attempts, NEW.deadline_at, NEW.submitted_at)
+      NEW.reward, NEW.escrow_id, NEW.max_attempts, NEW.deadline_at, NEW.submitted_at, NEW.resource_class_id,
+      NEW.quoted_seconds)
     IS DISTINCT FROM (OLD.id, OLD.client_id, OLD.model_type, OLD.dataset_id, OLD.params, OLD.features, OLD.target,
-      OLD.seed, OLD.reward, OLD.escrow_id, OLD.max_attempts, OLD.deadline_at, OLD.submitted_at) THEN
+      OLD.seed, OLD.reward, OLD.escrow_id, OLD.max_attempts, OLD.deadline_at, OLD.submitted_at, OLD.resource_class_id,
+      OLD.quoted_seconds) THEN
     RAISE EXCEPTION 'a job keeps what was asked' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state IN ('assigned', 'pending') AND (NEW.state = 'pending') <> (NEW.worker_id IS NULL)
+      OR NEW.worker_id IS DISTINCT FROM OLD.worker_id AND NEW.state NOT IN ('assigned', 'pending')
+      OR NEW.worker_id IS DISTINCT FROM OLD.worker_id AND NEW.state = OLD.state THEN
+    RAISE EXCEPTION 'a job has a worker from its assignment on, and the same until it is pending again'
+      USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
       ('pending', 'assigned'), ('pending', 'failed'), ('pending', 'cancelled'),
@@ -139,6 +147,16 @@ BEGIN
       ('computing', 'completed'), ('computing', 'pending'), ('computing', 'failed'), ('computing', 'cancelled'),
       ('completed', 'verified'), ('completed', 'pending'), ('completed', 'failed')) THEN
     RAISE EXCEPTION 'a job does not go from this state to that' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state IN ('pending', 'failed', 'cancelled') AND NEW.state <> OLD.state AND EXISTS (
+        SELECT 1 FROM marketplace_assignment
+        WHERE job_id = NEW.id AND state IN ('dispatched', 'started', 'submitted'))
+      OR NEW.state IN ('computing', 'completed', 'verified') AND NEW.state <> OLD.state AND NOT EXISTS (
+        SELECT 1 FROM marketplace_assignment
+        WHERE job_id = NEW.id AND fence = NEW.attempt AND (NEW.state, state) IN (VALUES
+          ('computing', 'started'), ('completed', 'submitted'), ('verified', 'accepted'))) THEN
+    RAISE EXCEPTION 'a job goes where its attempt went'
+      USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')::int
       OR NEW.attempt > NEW.max_attempts THEN
@@ -170,7 +188,8 @@ CREATE TRIGGER cn_job_truncate BEFORE TRUNCATE ON marketplace_job
 CREATE FUNCTION cn_assignment_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.state <> 'dispatched' OR NOT EXISTS (
-      SELECT 1 FROM marketplace_job WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned') THEN
+      SELECT 1 FROM marketplace_job
+      WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned' AND worker_id = NEW.worker_id) THEN
     RAISE EXCEPTION 'an assignment starts dispatched, with its job''s newest fence'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
@@ -181,6 +200,10 @@ CREATE TRIGGER cn_assignment_insert BEFORE INSERT ON marketplace_assignment
 
 CREATE FUNCTION cn_assignment_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF OLD.state NOT IN ('dispatched', 'started', 'submitted') THEN
+    RAISE EXCEPTION 'an ended assignment is never changed'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
   IF (NEW.id, NEW.job_id, NEW.worker_id, NEW.fence) IS DISTINCT FROM (OLD.id, OLD.job_id, OLD.worker_id, OLD.fence) THEN
     RAISE EXCEPTION 'an assignment keeps its job, worker and fence' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
@@ -189,6 +212,11 @@ BEGIN
       ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
       ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'), ('submitted', 'failed')) THEN
     RAISE EXCEPTION 'an assignment does not go from this state to that'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.state IN ('accepted', 'rejected') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_verdict WHERE assignment_id = NEW.id AND outcome = NEW.state) THEN
+    RAISE EXCEPTION 'an answer is accepted or rejected by its verdict'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
@@ -208,6 +236,23 @@ CREATE TRIGGER cn_event_delete BEFORE DELETE ON marketplace_event
 CREATE TRIGGER cn_event_truncate BEFORE TRUNCATE ON marketplace_event
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an event is never deleted');
 
+CREATE FUNCTION cn_verdict_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.outcome NOT IN ('accepted', 'rejected', 'inconclusive') THEN
+    RAISE EXCEPTION 'a verdict accepts, rejects or leaves open'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NOT EXISTS (
+      SELECT 1 FROM marketplace_assignment a JOIN marketplace_job j ON j.id = a.job_id
+      JOIN marketplace_result r ON r.assignment_id = a.id
+      WHERE a.id = NEW.assignment_id AND a.state = 'submitted' AND j.state = 'completed' AND j.attempt = a.fence) THEN
+    RAISE EXCEPTION 'a verdict is on the answer of its job''s newest attempt'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_verdict_insert BEFORE INSERT ON marketplace_verdict
+  FOR EACH ROW EXECUTE FUNCTION cn_verdict_insert();
 CREATE TRIGGER cn_verdict_update BEFORE UPDATE ON marketplace_verdict
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a verdict is never changed');
 CREATE TRIGGER cn_verdict_delete BEFORE DELETE ON marketplace_verdict
@@ -215,8 +260,25 @@ CREATE TRIGGER cn_verdict_delete BEFORE DELETE ON marketplace_verdict
 CREATE TRIGGER cn_verdict_truncate BEFORE TRUNCATE ON marketplace_verdict
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a verdict is never deleted');
 
+CREATE FUNCTION cn_result_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.checked OR NOT EXISTS (
+      SELECT 1 FROM marketplace_assignment a JOIN marketplace_job j ON j.id = a.job_id
+      WHERE a.id = NEW.assignment_id AND a.state = 'submitted' AND j.state = 'completed' AND j.attempt = a.fence) THEN
+    RAISE EXCEPTION 'a result comes unchecked, from its job''s newest attempt'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_result_insert BEFORE INSERT ON marketplace_result
+  FOR EACH ROW EXECUTE FUNCTION cn_result_insert();
+
 CREATE FUNCTION cn_result_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+  IF OLD.checked AND NOT NEW.checked THEN
+    RAISE EXCEPTION 'a checked result stays checked'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
   IF (NEW.assignment_id, NEW.sha256, NEW.size_bytes, NEW.claim, NEW.received_at)
     IS DISTINCT FROM (OLD.assignment_id, OLD.sha256, OLD.size_bytes, OLD.claim, OLD.received_at) THEN
     RAISE EXCEPTION 'a result keeps what was written' USING ERRCODE = 'integrity_constraint_violation';
@@ -230,12 +292,93 @@ CREATE TRIGGER cn_result_delete BEFORE DELETE ON marketplace_result
 CREATE TRIGGER cn_result_truncate BEFORE TRUNCATE ON marketplace_result
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a result is never deleted');
 
+CREATE FUNCTION cn_reputationchange_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (
+      SELECT 1 FROM marketplace_contributor WHERE id = NEW.contributor_id AND reputation = NEW."before") THEN
+    RAISE EXCEPTION 'a change of reputation starts from what it is'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_reputationchange_insert BEFORE INSERT ON marketplace_reputationchange
+  FOR EACH ROW EXECUTE FUNCTION cn_reputationchange_insert();
 CREATE TRIGGER cn_reputationchange_update BEFORE UPDATE ON marketplace_reputationchange
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a change of reputation is never changed');
 CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputationchange
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
 CREATE TRIGGER cn_reputationchange_truncate BEFORE TRUNCATE ON marketplace_reputationchange
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
+
+CREATE TRIGGER cn_idempotencykey_update BEFORE UPDATE ON marketplace_idempotencykey
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an idempotency key keeps what it did');
+CREATE TRIGGER cn_idempotencykey_delete BEFORE DELETE ON marketplace_idempotencykey
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an idempotency key is never deleted');
+CREATE TRIGGER cn_idempotencykey_truncate BEFORE TRUNCATE ON marketplace_idempotencykey
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an idempotency key is never deleted');
+
+CREATE FUNCTION cn_unbonding_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.worker_id, NEW.amount, NEW.release_at)
+    IS DISTINCT FROM (OLD.id, OLD.worker_id, OLD.amount, OLD.release_at) THEN
+    RAISE EXCEPTION 'an unbonding keeps its worker, amount and delay'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.released_at IS NOT NULL AND NEW.released_at IS DISTINCT FROM OLD.released_at THEN
+    RAISE EXCEPTION 'what was released stays released'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_unbonding_update BEFORE UPDATE ON marketplace_unbonding
+  FOR EACH ROW EXECUTE FUNCTION cn_unbonding_update();
+CREATE TRIGGER cn_unbonding_delete BEFORE DELETE ON marketplace_unbonding
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an unbonding is never deleted');
+CREATE TRIGGER cn_unbonding_truncate BEFORE TRUNCATE ON marketplace_unbonding
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an unbonding is never deleted');
+
+CREATE FUNCTION cn_heldverdict_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.verdict_id, NEW.scalars) IS DISTINCT FROM (OLD.id, OLD.verdict_id, OLD.scalars) THEN
+    RAISE EXCEPTION 'a held verdict keeps what it holds'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.settled_at IS NOT NULL AND NEW.settled_at IS DISTINCT FROM OLD.settled_at THEN
+    RAISE EXCEPTION 'a held verdict is settled once'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_heldverdict_update BEFORE UPDATE ON marketplace_heldverdict
+  FOR EACH ROW EXECUTE FUNCTION cn_heldverdict_update();
+CREATE TRIGGER cn_heldverdict_delete BEFORE DELETE ON marketplace_heldverdict
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a held verdict is never deleted');
+CREATE TRIGGER cn_heldverdict_truncate BEFORE TRUNCATE ON marketplace_heldverdict
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a held verdict is never deleted');
+
+CREATE FUNCTION cn_contest_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.verdict_id) IS DISTINCT FROM (OLD.id, OLD.verdict_id) THEN
+    RAISE EXCEPTION 'a contest keeps what it is about'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.outcome <> 'open' AND NEW.outcome <> OLD.outcome THEN
+    RAISE EXCEPTION 'a contest is decided once'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_contest_update BEFORE UPDATE ON marketplace_contest
+  FOR EACH ROW EXECUTE FUNCTION cn_contest_update();
+CREATE TRIGGER cn_contest_delete BEFORE DELETE ON marketplace_contest
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('a contest is never deleted');
+CREATE TRIGGER cn_contest_truncate BEFORE TRUNCATE ON marketplace_contest
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a contest is never deleted');
+
+CREATE TRIGGER cn_network_delete BEFORE DELETE ON marketplace_network
+  FOR EACH ROW EXECUTE FUNCTION cn_refuse('the network is never deleted');
+CREATE TRIGGER cn_network_truncate BEFORE TRUNCATE ON marketplace_network
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('the network is never deleted');
 
 -- the sealed log ---------------------------------------------------------------------------------------------------
 -- Whatever the log seals is noted in the transaction that writes it, so that no row is passed over that commits late.
@@ -347,6 +490,21 @@ END $$;
 CREATE TRIGGER cn_apikey_update BEFORE UPDATE ON marketplace_apikey
   FOR EACH ROW EXECUTE FUNCTION cn_apikey_update();
 
+CREATE FUNCTION cn_enrolmentkey_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.sha256, NEW.worker_id) IS DISTINCT FROM (OLD.id, OLD.sha256, OLD.worker_id) THEN
+    RAISE EXCEPTION 'an enrolment key keeps what it opens'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF OLD.used_at IS NOT NULL AND NEW.used_at IS DISTINCT FROM OLD.used_at THEN
+    RAISE EXCEPTION 'a used enrolment key stays used'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_enrolmentkey_update BEFORE UPDATE ON marketplace_enrolmentkey
+  FOR EACH ROW EXECUTE FUNCTION cn_enrolmentkey_update();
+
 CREATE FUNCTION cn_invitation_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF (NEW.sha256, NEW.roles, NEW.expires_at) IS DISTINCT FROM (OLD.sha256, OLD.roles, OLD.expires_at) THEN
@@ -391,11 +549,28 @@ CREATE TRIGGER cn_client_update BEFORE UPDATE ON marketplace_client FOR EACH ROW
 CREATE TRIGGER cn_client_delete BEFORE DELETE ON marketplace_client
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a client is never deleted');
 
+CREATE FUNCTION cn_contributor_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.verified <> 0 OR NEW.rejected <> 0 THEN
+    RAISE EXCEPTION 'a contributor starts without a record'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_contributor_insert BEFORE INSERT ON marketplace_contributor
+  FOR EACH ROW EXECUTE FUNCTION cn_contributor_insert();
 CREATE FUNCTION cn_contributor_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF (NEW.id, NEW.wallet_id)
     IS DISTINCT FROM (OLD.id, OLD.wallet_id) THEN
     RAISE EXCEPTION 'a contributor keeps its wallet' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.reputation <> OLD.reputation AND NOT EXISTS (
+      SELECT 1 FROM marketplace_reputationchange
+      WHERE id = (SELECT max(id) FROM marketplace_reputationchange WHERE contributor_id = NEW.id)
+        AND "before" = OLD.reputation AND "after" = NEW.reputation) THEN
+    RAISE EXCEPTION 'a reputation follows its newest change'
+      USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
 END $$;
@@ -403,11 +578,32 @@ CREATE TRIGGER cn_contributor_update BEFORE UPDATE ON marketplace_contributor FO
 CREATE TRIGGER cn_contributor_delete BEFORE DELETE ON marketplace_contributor
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a contributor is never deleted');
 
+CREATE FUNCTION cn_worker_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NEW.lent <> 0 THEN
+    RAISE EXCEPTION 'a worker starts without a loan'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_worker_insert BEFORE INSERT ON marketplace_worker
+  FOR EACH ROW EXECUTE FUNCTION cn_worker_insert();
 CREATE FUNCTION cn_worker_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF (NEW.id, NEW.name, NEW.contributor_id, NEW.stake_id)
-    IS DISTINCT FROM (OLD.id, OLD.name, OLD.contributor_id, OLD.stake_id) THEN
+    IS DISTINCT FROM (OLD.id, OLD.name, OLD.contributor_id, OLD.stake_id)
+    OR OLD.unbonding_id IS NOT NULL AND NEW.unbonding_id IS DISTINCT FROM OLD.unbonding_id THEN
     RAISE EXCEPTION 'a worker keeps its name, contributor and stake' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.lent <> OLD.lent AND NEW.lent <>
+      (SELECT coalesce(sum(amount), 0) FROM marketplace_transfer WHERE code = 'lend' AND destination_id = NEW.stake_id)
+      - (SELECT coalesce(sum(t.amount), 0) FROM marketplace_transfer t JOIN marketplace_job j ON j.id = t.job_id
+         JOIN marketplace_contributor o ON o.wallet_id = t.source_id
+         WHERE t.code = 'lend' AND j.worker_id = NEW.id AND o.id = NEW.contributor_id)
+      - (SELECT coalesce(sum(t.amount), 0) FROM marketplace_transfer t JOIN marketplace_account d ON d.id = t.destination_id
+         WHERE t.code = 'unbond' AND t.source_id = NEW.unbonding_id AND d.kind = 'treasury') THEN
+    RAISE EXCEPTION 'what a worker owes follows its transfers'
+      USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
 END $$;

@@ -105,13 +105,26 @@ CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
       OR NEW.dataset_id <> OLD.dataset_id OR NEW.params <> OLD.params OR NEW.features <> OLD.features
       OR NEW.target IS NOT OLD.target OR NEW.seed <> OLD.seed OR NEW.reward <> OLD.reward
       OR NEW.escrow_id <> OLD.escrow_id OR NEW.max_attempts <> OLD.max_attempts
-      OR NEW.deadline_at <> OLD.deadline_at OR NEW.submitted_at <> OLD.submitted_at;
+      OR NEW.deadline_at <> OLD.deadline_at OR NEW.submitted_at <> OLD.submitted_at
+      OR NEW.resource_class_id <> OLD.resource_class_id OR NEW.quoted_seconds <> OLD.quoted_seconds;
+  SELECT RAISE(ABORT, 'a job has a worker from its assignment on, and the same until it is pending again')
+    WHERE NEW.state IN ('assigned', 'pending') AND (NEW.state = 'pending') <> (NEW.worker_id IS NULL)
+      OR NEW.worker_id IS NOT OLD.worker_id AND NEW.state NOT IN ('assigned', 'pending')
+      OR NEW.worker_id IS NOT OLD.worker_id AND NEW.state = OLD.state;
   SELECT RAISE(ABORT, 'a job does not go from this state to that')
     WHERE NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (VALUES
       ('pending', 'assigned'), ('pending', 'failed'), ('pending', 'cancelled'),
       ('assigned', 'computing'), ('assigned', 'pending'), ('assigned', 'failed'), ('assigned', 'cancelled'),
       ('computing', 'completed'), ('computing', 'pending'), ('computing', 'failed'), ('computing', 'cancelled'),
       ('completed', 'verified'), ('completed', 'pending'), ('completed', 'failed'));
+  SELECT RAISE(ABORT, 'a job goes where its attempt went')
+    WHERE NEW.state IN ('pending', 'failed', 'cancelled') AND NEW.state <> OLD.state AND EXISTS (
+        SELECT 1 FROM marketplace_assignment
+        WHERE job_id = NEW.id AND state IN ('dispatched', 'started', 'submitted'))
+      OR NEW.state IN ('computing', 'completed', 'verified') AND NEW.state <> OLD.state AND NOT EXISTS (
+        SELECT 1 FROM marketplace_assignment
+        WHERE job_id = NEW.id AND fence = NEW.attempt AND (NEW.state, state) IN (VALUES
+          ('computing', 'started'), ('completed', 'submitted'), ('verified', 'accepted')));
   SELECT RAISE(ABORT, 'an attempt counts up by one, when the job is assigned')
     WHERE NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')
       OR NEW.attempt > NEW.max_attempts;
@@ -138,10 +151,12 @@ CREATE TRIGGER cn_assignment_insert BEFORE INSERT ON marketplace_assignment BEGI
       OR (worker_id = NEW.worker_id AND state IN ('dispatched', 'started')));
   SELECT RAISE(ABORT, 'an assignment starts dispatched, with its job''s newest fence')
     WHERE NEW.state <> 'dispatched' OR NOT EXISTS (
-      SELECT 1 FROM marketplace_job WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned');
+      SELECT 1 FROM marketplace_job
+      WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned' AND worker_id = NEW.worker_id);
 END;
 
 CREATE TRIGGER cn_assignment_update BEFORE UPDATE ON marketplace_assignment BEGIN
+  SELECT RAISE(ABORT, 'an ended assignment is never changed') WHERE OLD.state NOT IN ('dispatched', 'started', 'submitted');
   SELECT RAISE(ABORT, 'an assignment keeps its job, worker and fence')
     WHERE NEW.id <> OLD.id OR NEW.job_id <> OLD.job_id OR NEW.worker_id <> OLD.worker_id OR NEW.fence <> OLD.fence;
   SELECT RAISE(ABORT, 'an assignment does not go from this state to that')
@@ -149,6 +164,9 @@ CREATE TRIGGER cn_assignment_update BEFORE UPDATE ON marketplace_assignment BEGI
       ('dispatched', 'started'), ('dispatched', 'failed'), ('dispatched', 'lost'), ('dispatched', 'cancelled'),
       ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
       ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'), ('submitted', 'failed'));
+  SELECT RAISE(ABORT, 'an answer is accepted or rejected by its verdict')
+    WHERE NEW.state IN ('accepted', 'rejected') AND NOT EXISTS (
+      SELECT 1 FROM marketplace_verdict WHERE assignment_id = NEW.id AND outcome = NEW.state);
 END;
 
 CREATE TRIGGER cn_assignment_delete BEFORE DELETE ON marketplace_assignment BEGIN
@@ -171,6 +189,12 @@ END;
 CREATE TRIGGER cn_verdict_insert BEFORE INSERT ON marketplace_verdict BEGIN
   SELECT RAISE(ABORT, 'a verdict is never replaced') WHERE EXISTS (
     SELECT 1 FROM marketplace_verdict WHERE id = NEW.id OR assignment_id = NEW.assignment_id);
+  SELECT RAISE(ABORT, 'a verdict accepts, rejects or leaves open')
+    WHERE NEW.outcome NOT IN ('accepted', 'rejected', 'inconclusive');
+  SELECT RAISE(ABORT, 'a verdict is on the answer of its job''s newest attempt') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_assignment a JOIN marketplace_job j ON j.id = a.job_id
+    JOIN marketplace_result r ON r.assignment_id = a.id
+    WHERE a.id = NEW.assignment_id AND a.state = 'submitted' AND j.state = 'completed' AND j.attempt = a.fence);
 END;
 
 CREATE TRIGGER cn_verdict_update BEFORE UPDATE ON marketplace_verdict BEGIN
@@ -184,12 +208,16 @@ END;
 CREATE TRIGGER cn_result_insert BEFORE INSERT ON marketplace_result BEGIN
   SELECT RAISE(ABORT, 'a result is never replaced') WHERE EXISTS (
     SELECT 1 FROM marketplace_result WHERE assignment_id = NEW.assignment_id);
+  SELECT RAISE(ABORT, 'a result comes unchecked, from its job''s newest attempt') WHERE NEW.checked OR NOT EXISTS (
+    SELECT 1 FROM marketplace_assignment a JOIN marketplace_job j ON j.id = a.job_id
+    WHERE a.id = NEW.assignment_id AND a.state = 'submitted' AND j.state = 'completed' AND j.attempt = a.fence);
 END;
 
 CREATE TRIGGER cn_result_update BEFORE UPDATE ON marketplace_result BEGIN
   SELECT RAISE(ABORT, 'a result keeps what was written')
     WHERE NEW.assignment_id <> OLD.assignment_id OR NEW.sha256 <> OLD.sha256 OR NEW.size_bytes <> OLD.size_bytes OR NEW.claim <> OLD.claim
       OR NEW.received_at <> OLD.received_at;
+  SELECT RAISE(ABORT, 'a checked result stays checked') WHERE OLD.checked AND NOT NEW.checked;
 END;
 
 CREATE TRIGGER cn_result_delete BEFORE DELETE ON marketplace_result BEGIN
@@ -199,6 +227,8 @@ END;
 CREATE TRIGGER cn_reputationchange_insert BEFORE INSERT ON marketplace_reputationchange BEGIN
   SELECT RAISE(ABORT, 'a change of reputation is never replaced') WHERE EXISTS (
     SELECT 1 FROM marketplace_reputationchange WHERE id = NEW.id);
+  SELECT RAISE(ABORT, 'a change of reputation starts from what it is') WHERE NOT EXISTS (
+    SELECT 1 FROM marketplace_contributor WHERE id = NEW.contributor_id AND reputation = NEW."before");
 END;
 
 CREATE TRIGGER cn_reputationchange_update BEFORE UPDATE ON marketplace_reputationchange BEGIN
@@ -207,6 +237,74 @@ END;
 
 CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputationchange BEGIN
   SELECT RAISE(ABORT, 'a change of reputation is never deleted');
+END;
+
+CREATE TRIGGER cn_idempotencykey_insert BEFORE INSERT ON marketplace_idempotencykey BEGIN
+  SELECT RAISE(ABORT, 'an idempotency key is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_idempotencykey WHERE id = NEW.id OR (client_id = NEW.client_id AND key = NEW.key));
+END;
+
+CREATE TRIGGER cn_idempotencykey_update BEFORE UPDATE ON marketplace_idempotencykey BEGIN
+  SELECT RAISE(ABORT, 'an idempotency key keeps what it did');
+END;
+
+CREATE TRIGGER cn_idempotencykey_delete BEFORE DELETE ON marketplace_idempotencykey BEGIN
+  SELECT RAISE(ABORT, 'an idempotency key is never deleted');
+END;
+
+CREATE TRIGGER cn_unbonding_insert BEFORE INSERT ON marketplace_unbonding BEGIN
+  SELECT RAISE(ABORT, 'an unbonding is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_unbonding WHERE id = NEW.id);
+END;
+
+CREATE TRIGGER cn_unbonding_update BEFORE UPDATE ON marketplace_unbonding BEGIN
+  SELECT RAISE(ABORT, 'an unbonding keeps its worker, amount and delay')
+    WHERE NEW.id <> OLD.id OR NEW.worker_id <> OLD.worker_id OR NEW.amount <> OLD.amount
+      OR NEW.release_at <> OLD.release_at;
+  SELECT RAISE(ABORT, 'what was released stays released')
+    WHERE OLD.released_at IS NOT NULL AND NEW.released_at IS NOT OLD.released_at;
+END;
+
+CREATE TRIGGER cn_unbonding_delete BEFORE DELETE ON marketplace_unbonding BEGIN
+  SELECT RAISE(ABORT, 'an unbonding is never deleted');
+END;
+
+CREATE TRIGGER cn_heldverdict_insert BEFORE INSERT ON marketplace_heldverdict BEGIN
+  SELECT RAISE(ABORT, 'a held verdict is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_heldverdict WHERE id = NEW.id OR verdict_id = NEW.verdict_id);
+END;
+
+CREATE TRIGGER cn_heldverdict_update BEFORE UPDATE ON marketplace_heldverdict BEGIN
+  SELECT RAISE(ABORT, 'a held verdict keeps what it holds')
+    WHERE NEW.id <> OLD.id OR NEW.verdict_id <> OLD.verdict_id OR NEW.scalars <> OLD.scalars;
+  SELECT RAISE(ABORT, 'a held verdict is settled once')
+    WHERE OLD.settled_at IS NOT NULL AND NEW.settled_at IS NOT OLD.settled_at;
+END;
+
+CREATE TRIGGER cn_heldverdict_delete BEFORE DELETE ON marketplace_heldverdict BEGIN
+  SELECT RAISE(ABORT, 'a held verdict is never deleted');
+END;
+
+CREATE TRIGGER cn_contest_insert BEFORE INSERT ON marketplace_contest BEGIN
+  SELECT RAISE(ABORT, 'a contest is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_contest WHERE id = NEW.id OR verdict_id = NEW.verdict_id);
+END;
+
+CREATE TRIGGER cn_contest_update BEFORE UPDATE ON marketplace_contest BEGIN
+  SELECT RAISE(ABORT, 'a contest keeps what it is about') WHERE NEW.id <> OLD.id OR NEW.verdict_id <> OLD.verdict_id;
+  SELECT RAISE(ABORT, 'a contest is decided once') WHERE OLD.outcome <> 'open' AND NEW.outcome <> OLD.outcome;
+END;
+
+CREATE TRIGGER cn_contest_delete BEFORE DELETE ON marketplace_contest BEGIN
+  SELECT RAISE(ABORT, 'a contest is never deleted');
+END;
+
+CREATE TRIGGER cn_network_insert BEFORE INSERT ON marketplace_network BEGIN
+  SELECT RAISE(ABORT, 'the network is never replaced') WHERE EXISTS (SELECT 1 FROM marketplace_network);
+END;
+
+CREATE TRIGGER cn_network_delete BEFORE DELETE ON marketplace_network BEGIN
+  SELECT RAISE(ABORT, 'the network is never deleted');
 END;
 
 -- the sealed log ---------------------------------------------------------------------------------------------------
@@ -312,10 +410,31 @@ CREATE TRIGGER cn_apikey_update BEFORE UPDATE ON marketplace_apikey BEGIN
   SELECT RAISE(ABORT, 'a revoked key stays revoked') WHERE OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS NOT OLD.revoked_at;
 END;
 
+CREATE TRIGGER cn_enrolmentkey_insert BEFORE INSERT ON marketplace_enrolmentkey BEGIN
+  SELECT RAISE(ABORT, 'an enrolment key is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_enrolmentkey WHERE id = NEW.id OR sha256 = NEW.sha256);
+END;
+
+CREATE TRIGGER cn_enrolmentkey_update BEFORE UPDATE ON marketplace_enrolmentkey BEGIN
+  SELECT RAISE(ABORT, 'an enrolment key keeps what it opens')
+    WHERE NEW.id <> OLD.id OR NEW.sha256 <> OLD.sha256 OR NEW.worker_id <> OLD.worker_id;
+  SELECT RAISE(ABORT, 'a used enrolment key stays used')
+    WHERE OLD.used_at IS NOT NULL AND NEW.used_at IS NOT OLD.used_at;
+END;
+
+CREATE TRIGGER cn_invitation_insert BEFORE INSERT ON marketplace_invitation BEGIN
+  SELECT RAISE(ABORT, 'an invitation is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_invitation WHERE id = NEW.id OR sha256 = NEW.sha256);
+END;
+
 CREATE TRIGGER cn_invitation_update BEFORE UPDATE ON marketplace_invitation BEGIN
   SELECT RAISE(ABORT, 'an invitation keeps what it gives')
     WHERE NEW.sha256 <> OLD.sha256 OR NEW.roles <> OLD.roles OR NEW.expires_at <> OLD.expires_at;
   SELECT RAISE(ABORT, 'a used invitation stays used') WHERE OLD.used_at IS NOT NULL AND NEW.used_at IS NOT OLD.used_at;
+END;
+
+CREATE TRIGGER cn_grant_insert BEFORE INSERT ON marketplace_grant BEGIN
+  SELECT RAISE(ABORT, 'a grant is never replaced') WHERE EXISTS (SELECT 1 FROM marketplace_grant WHERE id = NEW.id);
 END;
 
 CREATE TRIGGER cn_grant_update BEFORE UPDATE ON marketplace_grant BEGIN
@@ -330,6 +449,11 @@ CREATE TRIGGER cn_grant_delete BEFORE DELETE ON marketplace_grant BEGIN
 END;
 
 -- identities -------------------------------------------------------------------------------------------------------
+CREATE TRIGGER cn_client_insert BEFORE INSERT ON marketplace_client BEGIN
+  SELECT RAISE(ABORT, 'a client is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_client WHERE id = NEW.id OR address = NEW.address OR wallet_id = NEW.wallet_id);
+END;
+
 CREATE TRIGGER cn_client_update BEFORE UPDATE ON marketplace_client BEGIN
   SELECT RAISE(ABORT, 'a client keeps its name and wallet')
     WHERE NEW.id IS NOT OLD.id OR NEW.address IS NOT OLD.address OR NEW.wallet_id IS NOT OLD.wallet_id;
@@ -339,22 +463,53 @@ CREATE TRIGGER cn_client_delete BEFORE DELETE ON marketplace_client BEGIN
   SELECT RAISE(ABORT, 'a client is never deleted');
 END;
 
+CREATE TRIGGER cn_contributor_insert BEFORE INSERT ON marketplace_contributor BEGIN
+  SELECT RAISE(ABORT, 'a contributor is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_contributor WHERE id = NEW.id OR name = NEW.name OR wallet_id = NEW.wallet_id
+      OR user_id = NEW.user_id);
+  SELECT RAISE(ABORT, 'a contributor starts without a record') WHERE NEW.verified <> 0 OR NEW.rejected <> 0;
+END;
+
 CREATE TRIGGER cn_contributor_update BEFORE UPDATE ON marketplace_contributor BEGIN
   SELECT RAISE(ABORT, 'a contributor keeps its wallet')
     WHERE NEW.id IS NOT OLD.id OR NEW.wallet_id IS NOT OLD.wallet_id;
+  SELECT RAISE(ABORT, 'a reputation follows its newest change') WHERE NEW.reputation <> OLD.reputation AND NOT EXISTS (
+    SELECT 1 FROM marketplace_reputationchange
+    WHERE id = (SELECT max(id) FROM marketplace_reputationchange WHERE contributor_id = NEW.id)
+      AND "before" = OLD.reputation AND "after" = NEW.reputation);
 END;
 
 CREATE TRIGGER cn_contributor_delete BEFORE DELETE ON marketplace_contributor BEGIN
   SELECT RAISE(ABORT, 'a contributor is never deleted');
 END;
 
+CREATE TRIGGER cn_worker_insert BEFORE INSERT ON marketplace_worker BEGIN
+  SELECT RAISE(ABORT, 'a worker is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_worker WHERE id = NEW.id OR name = NEW.name OR stake_id = NEW.stake_id
+      OR unbonding_id = NEW.unbonding_id);
+  SELECT RAISE(ABORT, 'a worker starts without a loan') WHERE NEW.lent <> 0;
+END;
+
 CREATE TRIGGER cn_worker_update BEFORE UPDATE ON marketplace_worker BEGIN
   SELECT RAISE(ABORT, 'a worker keeps its name, contributor and stake')
-    WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name OR NEW.contributor_id IS NOT OLD.contributor_id OR NEW.stake_id IS NOT OLD.stake_id;
+    WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name OR NEW.contributor_id IS NOT OLD.contributor_id OR NEW.stake_id IS NOT OLD.stake_id
+      OR OLD.unbonding_id IS NOT NULL AND NEW.unbonding_id IS NOT OLD.unbonding_id;
+  SELECT RAISE(ABORT, 'what a worker owes follows its transfers') WHERE NEW.lent <> OLD.lent AND NEW.lent <>
+    (SELECT coalesce(sum(amount), 0) FROM marketplace_transfer WHERE code = 'lend' AND destination_id = NEW.stake_id)
+    - (SELECT coalesce(sum(t.amount), 0) FROM marketplace_transfer t JOIN marketplace_job j ON j.id = t.job_id
+       JOIN marketplace_contributor o ON o.wallet_id = t.source_id
+       WHERE t.code = 'lend' AND j.worker_id = NEW.id AND o.id = NEW.contributor_id)
+    - (SELECT coalesce(sum(t.amount), 0) FROM marketplace_transfer t JOIN marketplace_account d ON d.id = t.destination_id
+       WHERE t.code = 'unbond' AND t.source_id = NEW.unbonding_id AND d.kind = 'treasury');
 END;
 
 CREATE TRIGGER cn_worker_delete BEFORE DELETE ON marketplace_worker BEGIN
   SELECT RAISE(ABORT, 'a worker is never deleted');
+END;
+
+CREATE TRIGGER cn_dataset_insert BEFORE INSERT ON marketplace_dataset BEGIN
+  SELECT RAISE(ABORT, 'a dataset is never replaced') WHERE EXISTS (
+    SELECT 1 FROM marketplace_dataset WHERE sha256 = NEW.sha256);
 END;
 
 CREATE TRIGGER cn_dataset_update BEFORE UPDATE ON marketplace_dataset BEGIN

@@ -65,7 +65,7 @@ def test_a_contributor_has_one_open_loan(django_user_model):
     with pytest.raises(Refused, match="nina has a loan to pay back first"):
         invite("second", user=user)
     assert Worker.objects.count() == 1
-    Worker.objects.filter(pk=first.pk).update(lent=0)
+    make.pay_back(first)
     invite("second", user=user)
 
 
@@ -73,8 +73,8 @@ def test_a_contributor_that_lost_its_standing_is_lent_nothing(django_user_model)
     mint(amount=1000, reason="to lend", actor="olga")
     user = django_user_model.objects.create_user("nina")
     first = invite("first", user=user)
-    Worker.objects.filter(pk=first.pk).update(lent=0)
-    Contributor.objects.update(reputation=10)
+    make.pay_back(first)
+    make.set_reputation(10)
     with pytest.raises(Refused, match="reputation of nina"):
         invite("second", user=user)
 

@@ -89,8 +89,7 @@ def test_a_wrong_answer_is_slashed_and_another_worker_does_the_job():
 def test_a_worker_below_the_least_reputation_is_deactivated():
     make.make_client()
     worker = make.make_worker(stake=1000)
-    worker.contributor.reputation = 55
-    worker.contributor.save()
+    make.set_reputation(55)
     job = make.make_job(reward=5)
     assignment = make.assign(job)
     make.start(assignment)

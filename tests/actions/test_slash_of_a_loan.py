@@ -13,7 +13,7 @@ TOKEN = 1_000_000
 def test_client_gets_its_share_of_the_workers_own_stake_alone(lent, to_client):
     make.make_client("alice", 1000)
     worker = make.make_worker(stake=150)
-    Worker.objects.filter(pk=worker.pk).update(lent=lent * TOKEN)
+    make.lend(worker, lent)
     job = make.make_job(reward=50)
     assignment = make.assign(job)
     make.start(assignment)

@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from marketplace.actions.minting import mint
 from marketplace.models import Contest, Event, Unbonding, Worker
+from tests import factories as make
 from tests.dashboard import cast
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def test_a_job_page_shows_the_receipt_in_words(client):
 
 def test_a_worker_page_shows_stake_loan_unbonding_and_every_change_of_reputation(client):
     a_rejection()
-    Worker.objects.update(lent=30_000_000)
+    make.lend(Worker.objects.get(), 30)
     post(client, "unstake", amount="35")
     html = body(client)
     assert "<dd>100 tokens</dd>" in html and "35 tokens, which a slash still reaches" in html
