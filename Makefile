@@ -16,7 +16,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators bench bench-live lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators bench bench-live pictures lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -72,6 +72,9 @@ bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own f
 
 bench-live: $(DEV_STAMP) ## What 200 open pages cost while 20 jobs a second end, for 5 minutes; then 1,000 pages
 	$(ENV_PYTHON) -m benchmarks.live
+
+pictures: $(DEV_STAMP) ## Pictures of every page, light and dark, wide and narrow, into docs/images/
+	$(ENV_PYTHON) -m tests.browser.pictures
 
 lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	for name in requirements requirements-dev workers/requirements; do \

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from marketplace.dashboard.access import Viewer, viewer_of
 from marketplace.domain.access import Scope
@@ -36,10 +36,7 @@ def navigation(viewer: Viewer | None, path: str) -> list[dict[str, Any]]:
     for label, route, scope in NAVIGATION:
         if viewer is None or scope not in viewer.scopes:
             continue
-        try:
-            url = reverse(route)
-        except NoReverseMatch:
-            continue
+        url = reverse(route)
         links.append({"label": label, "url": url, "current": path == url or (route == "home" and path == "/")})
     return links
 

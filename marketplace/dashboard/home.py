@@ -5,7 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, Prefetch
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 
 from marketplace.actions import network
 from marketplace.dashboard.access import Viewer
@@ -54,19 +54,11 @@ class Card:
     url: str
 
 
-def link(route: str) -> str:
-    """Where a page is; the first one where there is none of that name."""
-    try:
-        return reverse(route)
-    except NoReverseMatch:
-        return reverse("home")
-
-
 def cards() -> dict[str, Any]:
     found = network.stats()
     state, performance = found["contract_state"], found["performance"]
     ended = performance["completed_jobs"] + performance["failed_jobs"]
-    market, jobs_page, ledger = link("market"), link("jobs"), reverse("ledger")
+    market, jobs_page, ledger = reverse("market"), reverse("jobs"), reverse("ledger")
     return {
         "cards": [
             Card("total_workers", "Total workers", f"{state['total_workers']:,}", "", market),
