@@ -30,9 +30,9 @@ def _pairs(x: NDArray, y: NDArray) -> list[tuple[float, float]]:
 def kmeans(fitted: Fitted) -> list[Chart]:
     rows = fitted.sample()
     X, labels = fitted.data(rows), fitted.take("labels", rows)
-    centres = np.asarray(fitted.arrays["centroids"], dtype=np.float64)
-    flat, flat_centres, axes, how = plane(X, centres[:CENTRES_DRAWN], fitted.features)
-    groups = [(f"cluster {i}", _pairs(*flat[labels == i].T)) for i in range(len(centres))]
+    centres = np.asarray(fitted.arrays["centroids"][:CENTRES_DRAWN], dtype=np.float64)
+    flat, flat_centres, axes, how = plane(X, centres, fitted.features)
+    groups = [(f"cluster {i}", _pairs(*flat[labels == i].T)) for i in range(len(fitted.arrays["centroids"]))]
     words = Words(
         "clusters", "The rows and their clusters", f"Each row has the colour and mark of its cluster. {how}", *axes,
         note=fitted.sampled,

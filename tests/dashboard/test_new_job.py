@@ -163,3 +163,10 @@ def test_who_may_not_submit_is_told_which_role_does(client, settings):
     settings.SANDBOX = False
     client.force_login(cast.a_user("carol", roles=("contributor",)))
     assert client.get(NEW, headers=HTML).status_code == 403
+
+
+def test_a_table_with_very_many_columns_is_chosen_from_by_place(client):
+    wide = ",".join(["1.5"] * 100)
+    html = body(client, upload(client, f"{wide}\n{wide}\n".encode(), "wide.csv"))
+    assert "<option" not in html and 'type="checkbox"' not in html
+    assert 'name="target" min="0" max="99" value="99"' in html and "And 88 more columns" in html

@@ -1,0 +1,123 @@
+"""A client in a real browser: data, model, quote, a job followed live to its end, its result, and the downloads."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.sandbox.running import Sandbox
+
+pytestmark = pytest.mark.processes
+
+
+def make_ready(sandbox: Sandbox, client: str, worker: str) -> None:
+    worker_says = {"worker_id": worker, "gpu_type": "RTX 4090", "compute_capacity": 82.6, "stake_amount": 150}
+    sandbox.call("POST", "/worker/register", worker_says)
+    sandbox.call("POST", "/client/register", {"client_address": client, "initial_balance": 500})
+
+
+def flats(folder: Path) -> Path:
+    rng = np.random.default_rng(5)
+    area, rooms = rng.uniform(30, 140, 80), rng.integers(1, 6, 80)
+    price = 2000 * area + 9000 * rooms + rng.normal(0, 4000, 80)
+    rows = [f"Bonn,{a:.1f},{r},{p:.0f}" for a, r, p in zip(area, rooms, price, strict=True)]
+    path = folder / "flats.csv"
+    path.write_text("\n".join(["city,area,rooms,price", *rows]))
+    return path
+
+
+def test_from_a_file_to_a_picture(open_page: Callable[..., Page], sandbox: Sandbox, tmp_path: Path) -> None:
+    make_ready(sandbox, "flat_lab", "flat_gpu")
+    page = open_page("/dashboard/jobs/new/")
+    page.get_by_label("A table of numbers").set_input_files(flats(tmp_path))
+    page.get_by_role("button", name="Upload and look").click()
+
+    expect(page.get_by_role("heading", name="flats.csv")).to_be_visible()
+    expect(page.get_by_role("checkbox", name="city")).to_be_disabled()
+    expect(page.get_by_label("What a regression predicts")).to_have_value("3")
+    page.get_by_role("button", name="Choose a model").click()
+
+    page.get_by_role("radio", name="Ridge regression").check()
+    page.get_by_label("alpha").fill("0.1")
+    page.get_by_label("Client address").fill("flat_lab")
+    page.get_by_role("button", name="Get a quote").click()
+
+    expect(page.get_by_role("link", name="flat_gpu")).to_be_visible()
+    page.get_by_label("Tokens for a right answer").fill("12.5")
+    sandbox.call("POST", "/network/coordination/stop")
+    page.get_by_role("button", name="Submit and hold the reward").click()
+
+    expect(page.locator("#job .headline")).to_contain_text("pending")
+    expect(page.get_by_text("Auto-coordination is off, so it waits for a trigger.")).to_be_visible()
+    expect(page.locator("#connection")).to_have_text("Live")
+    sandbox.call("POST", "/network/coordination/start")
+    expect(page.locator("#job .headline")).to_contain_text("verified")
+    page.get_by_role("link", name="See the result").click()
+
+    expect(page.get_by_role("img", name="Predicted against actual")).to_be_visible()
+    expect(page.get_by_role("img", name="Residuals")).to_be_visible()
+    expect(page.get_by_role("heading", name="Why you can rely on it")).to_be_visible()
+    kept = {}
+    for name in ("NPZ", "CSV: row by row", "CSV: coefficients", "SVG"):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=name, exact=True).first.click()
+        kept[name] = Path(download.value.path()).read_bytes()
+    assert len(np.load(io.BytesIO(kept["NPZ"]))["coefficients"]) == 2
+    assert kept["CSV: row by row"].count(b"\r\n") == 81 and kept["CSV: coefficients"].startswith(b"column,")
+    assert kept["SVG"].startswith(b"<?xml") and b"Predicted against actual" in kept["SVG"]
+
+
+def test_the_three_steps_work_without_javascript(open_page: Callable[..., Page], sandbox: Sandbox) -> None:
+    make_ready(sandbox, "plain_lab", "plain_gpu")
+    page = open_page("/dashboard/jobs/new/", java_script_enabled=False)
+    page.get_by_label("Rows as CSV").fill("1\t2\n2\t4\n9\t8\n8\t9\n")
+    page.get_by_role("button", name="Take it and look").click()
+    page.get_by_role("button", name="Choose a model").click()
+    page.get_by_role("radio", name="K-means clustering").check()
+    page.get_by_label("k", exact=True).fill("2")
+    page.get_by_label("Client address").fill("plain_lab")
+    page.get_by_role("button", name="Get a quote").click()
+    page.get_by_role("button", name="Submit and hold the reward").click()
+    expect(page.get_by_text("The job is submitted and its reward is held.")).to_be_visible()
+
+
+def test_ticks_survive_a_swap_and_ticked_jobs_are_cancelled(open_page: Callable[..., Page], sandbox: Sandbox) -> None:
+    sandbox.call("POST", "/network/coordination/stop")
+    make_ready(sandbox, "tick_lab", "tick_gpu")
+    asked = {"client_address": "tick_lab", "model_type": "pca_analysis", "reward": 5}
+    first = sandbox.call("POST", "/job/submit", asked)["job_id"]
+    page = open_page("/dashboard/jobs/?client=tick_lab")
+    expect(page.locator("#connection")).to_have_text("Live")
+    page.locator(f"#tick-{first}").check()
+    second = sandbox.call("POST", "/job/submit", asked)["job_id"]
+    expect(page.locator(f"#tick-{second}")).to_be_visible()
+    expect(page.locator(f"#tick-{first}")).to_be_checked()
+    expect(page.locator(f"#tick-{second}")).not_to_be_checked()
+    page.get_by_role("button", name="Cancel the ticked jobs").click()
+    expect(page.get_by_text("1 job is cancelled.")).to_be_visible()
+    expect(page).to_have_url(lambda url: url.endswith("/dashboard/jobs/?client=tick_lab"))
+    expect(page.locator(f'[data-job="{first}"] [data-state="cancelled"]')).to_be_visible()
+    expect(page.locator(f'[data-job="{second}"] [data-state="pending"]')).to_be_visible()
+    sandbox.call("POST", "/network/coordination/start")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_these_pages_do_not_scroll_sideways_on_a_phone(
+    open_page: Callable[..., Page], sandbox: Sandbox, scheme: str
+) -> None:
+    name = f"a-rather-long-name-of-a-worker-in-a-basement.{scheme}.lab.edu"
+    make_ready(sandbox, f"phone_{scheme}", name)
+    asked = {"client_address": f"phone_{scheme}", "model_type": "logistic_regression", "reward": 5}
+    job = sandbox.call("POST", "/job/submit", asked)["job_id"]
+    page = open_page(f"/dashboard/jobs/{job}/", viewport={"width": 390, "height": 844}, color_scheme=scheme)
+    expect(page.locator("#job .headline")).to_contain_text("verified")
+    sample = f"?dataset=sample&client_address=phone_{scheme}&model_type=kmeans_clustering"
+    for path in (
+        f"/dashboard/jobs/{job}/result/", "/dashboard/jobs/", "/dashboard/market/", "/dashboard/jobs/new/",
+        f"/dashboard/jobs/new/model/{sample}", f"/dashboard/jobs/new/quote/{sample}", f"/dashboard/workers/{name}/",
+    ):  # fmt: skip
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
