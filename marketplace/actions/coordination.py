@@ -130,7 +130,8 @@ def _assign_batch() -> int:
 def candidates(now: datetime) -> list[Candidate]:
     """Every active worker whose machine is enrolled, as the choice sees it."""
     policy = settings.POLICY
-    workers = list(Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake"))
+    found = Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake")
+    workers = list(found.defer("device", "catalog", "host__device", "host__catalog"))  # JSON that is not looked at
     workers = [w for w in workers if w.machine.enrolled_at and not w.why_resting(now)]
     live = Assignment.objects.filter(state__in=[state.value for state in LIVE])
     exposed: Counter[Any] = Counter()  # an answer that is being checked is still at risk

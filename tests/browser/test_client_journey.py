@@ -1,6 +1,7 @@
 """A client in a real browser: data, model, quote, a job followed live to its end, its result, and the downloads."""
 
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_ticks_survive_a_swap_and_ticked_jobs_are_cancelled(open_page: Callable[
     expect(page.locator(f"#tick-{second}")).not_to_be_checked()
     page.get_by_role("button", name="Cancel the ticked jobs").click()
     expect(page.get_by_text("1 job is cancelled.")).to_be_visible()
-    expect(page).to_have_url(lambda url: url.endswith("/dashboard/jobs/?client=tick_lab"))
+    expect(page).to_have_url(re.compile(r"/dashboard/jobs/\?client=tick_lab$"))
     expect(page.locator(f'[data-job="{first}"] [data-state="cancelled"]')).to_be_visible()
     expect(page.locator(f'[data-job="{second}"] [data-state="pending"]')).to_be_visible()
     sandbox.call("POST", "/network/coordination/start")
