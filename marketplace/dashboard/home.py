@@ -64,9 +64,19 @@ def cards() -> dict[str, Any]:
             Card("total_workers", "Total workers", f"{state['total_workers']:,}", "", market),
             Card("active_workers", "Active workers", f"{state['active_workers']:,}", "", market),
             Card("total_jobs", "Total jobs", f"{state['total_jobs']:,}", "", jobs_page),
-            Card("completed_jobs", "Completed jobs", f"{performance['completed_jobs']:,}", "", jobs_page),
             Card(
-                "success_rate", "Success rate", f"{performance['success_rate']:.1f}" if ended else "–", "%", jobs_page
+                "completed_jobs",
+                "Completed jobs",
+                f"{performance['completed_jobs']:,}",
+                "",
+                f"{jobs_page}?state=verified",
+            ),
+            Card(
+                "success_rate",
+                "Success rate",
+                f"{performance['success_rate']:.1f}" if ended else "–",
+                "%",
+                f"{jobs_page}?state=failed",
             ),
             Card("contract_balance", "Contract balance", amount(state["contract_balance"]), "tokens", ledger),
         ]
