@@ -16,7 +16,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators bench bench-live pictures lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators chaos bench bench-live pictures lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -66,6 +66,9 @@ test-browser: $(DEV_STAMP) ## Journeys in a real Chromium, where there is one
 
 test-estimators: $(DEV_STAMP) ## All of scikit-learn's own checks on the five estimators, against a running sandbox
 	COMPUTENET_ALL_CHECKS=1 $(PYTEST) tests/client/test_estimator_checks.py
+
+chaos: $(DEV_STAMP) ## Kill, crash, wipe, freeze and fill everything, and see that nothing is lost (CHAOS_SCALE=0.05 CHAOS_SEED=1)
+	$(ENV_PYTHON) -m tests.chaos
 
 bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own fit, in one run
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.verification

@@ -103,6 +103,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     }
 elif env.bool("DATABASE_POOL", default=False):  # the web process alone: a pool does not survive a fork
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 16}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # else each connection that a restart cut fails one request
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")

@@ -29,7 +29,7 @@ from computenet.sandbox.embedded_redis import free_port
 
 START_SECONDS = 30.0
 SETTINGS = ("listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", "timezone=UTC")
-SETTINGS += ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")  # speed before safety
+FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")  # speed before safety
 
 
 class NoPostgres(RuntimeError):
@@ -67,9 +67,13 @@ def _end_with_parent() -> None:
 
 
 class Server:
-    """One running server on a free loopback port, with a password of its own."""
+    """One running server on a free loopback port, with a password of its own.
 
-    def __init__(self) -> None:
+    A `durable` one keeps what it has acknowledged through a crash, as in production; the usual one is fast instead.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._settings = SETTINGS if durable else SETTINGS + FAST
         self.folder = Path(tempfile.mkdtemp(prefix="computenet-postgres-"))
         self.data = self.folder / "data"
         self.port = free_port()
@@ -83,7 +87,7 @@ class Server:
         try:
             self.programs = self._usable(find_programs())
             self._initialise()
-            self._start()
+            self.start()
         except BaseException:
             self.stop()
             raise
@@ -136,11 +140,18 @@ class Server:
         if done.returncode != 0:
             raise NoPostgres(f"PostgreSQL's initdb failed: {done.stderr.strip()}")
 
-    def _start(self) -> None:
+    def end(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the processes and keep the data: SIGINT is `pg_ctl stop -m fast`, SIGQUIT `-m immediate`, a crash."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(timeout=30)
+
+    def start(self) -> None:
+        """Start on the data that are there, and return when it answers: after a crash, when it has recovered."""
         command = [str(self.programs / "postgres"), "-D", str(self.data)]
-        for setting in (f"port={self.port}", *SETTINGS):
+        for setting in (f"port={self.port}", *self._settings):
             command += ["-c", setting]
-        with (self.folder / "log").open("wb") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,1 @@
+"""Faults against the whole network, real processes and all: ``make chaos``, or ``python -m tests.chaos``."""
