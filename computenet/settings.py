@@ -287,6 +287,11 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not SANDBOX
 if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
+# What the owner of a worker of an older version is told to run; name your own where workers are installed otherwise.
+WORKER_UPGRADE_COMMAND = env.str(
+    "WORKER_UPGRADE_COMMAND", default="git pull && .venv/bin/pip install -r workers/requirements.txt"
+)
+
 LOGGING = logs.configuration(env.str("LOG_LEVEL", default="INFO"), env.str("LOG_FORMAT", default="line"))
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # `marketplace.api.requests` makes it, or has looked at it
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # it would believe any X-Forwarded-For

@@ -14,7 +14,7 @@ from celery.worker import state
 from kombu import Exchange, Queue
 
 from workers.challenge import Challenger
-from workers.client import Refused, Unavailable
+from workers.client import Refused, Unavailable, clean_line
 from workers.compute import backends
 from workers.device import Gauge
 from workers.home import Credentials
@@ -51,7 +51,7 @@ class Heartbeat(threading.Thread):
         self._hurried = threading.Event()
         self.seconds = _pause(host.credentials.heartbeat_seconds)
         self._ending = threading.Event()
-        self._trouble = ""
+        self._trouble = self._upgrade = ""
 
     def run(self) -> None:
         next_at = time.monotonic()
@@ -112,6 +112,7 @@ class Heartbeat(threading.Thread):
                 log.info("Assignment %s is dead and is stopped.", assignment)
             spool.drop(assignment)
         self._take_up(reply.get("take"))
+        self._heed(reply.get("upgrade"))
         drain = reply.get("drain") is True
         if drain != board.draining:
             log.warning("The coordinator drains this worker." if drain else "The coordinator gives work again.")
@@ -129,6 +130,13 @@ class Heartbeat(threading.Thread):
             if assignment not in self._taken:
                 self.take(assignment)
         self._taken = set(usable)
+
+    def _heed(self, upgrade: object) -> None:
+        """Say once what the coordinator says of this worker's version."""
+        said = clean_line(upgrade) if isinstance(upgrade, str) else ""
+        if said and said != self._upgrade:
+            log.warning("%s", said)
+        self._upgrade = said
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:

@@ -11,6 +11,8 @@ from typing import IO, Any
 
 import requests
 
+from workers.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION
+
 JSON_LIMIT_BYTES = 1_000_000
 CONNECT_SECONDS = 5.0
 RETRIED_STATUS = frozenset({408, 425, 429})  # of a proxy's making: they say nothing of the request itself
@@ -133,6 +135,7 @@ class Client:
             session = requests.Session()
             session.auth = self
             session.headers.update({"User-Agent": "computenet-worker", "Accept-Encoding": "identity"})
+            session.headers[PROTOCOL_HEADER] = str(PROTOCOL_VERSION)
             self._local.session = session
             self._local.process = os.getpid()
         kept: requests.Session = self._local.session
@@ -159,7 +162,12 @@ class Client:
             said = f"{response.status_code} {response.reason}"
             if 300 <= response.status_code < 400:
                 said = f"it sends callers on to {response.headers.get('Location', 'another address')}"
-        return re.sub(r"[^\x20-\x7e\xa0-\uffff]+", " ", said)[:300].strip()
+        return clean_line(said)
+
+
+def clean_line(said: str) -> str:
+    """What came from outside, as one line for a log or a terminal."""
+    return re.sub(r"[^\x20-\x7e\xa0-\uffff]+", " ", said)[:300].strip()
 
 
 def _limited(response: requests.Response) -> bytes:

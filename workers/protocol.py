@@ -27,15 +27,22 @@ A message in the worker's Redis list names an assignment and holds nothing else.
 makes no users, the reply of enrolment says ``"transport": "https"``: there is no list then, and the heartbeat's reply
 names the assignments to take.
 
+Each call names the worker's version in `PROTOCOL_HEADER`. A coordinator serves its own version and the one before. A
+worker of any other finishes what it has in hand and gets nothing new (``"drain"``); a worker that is not of the
+coordinator's version reads in each heartbeat's reply what to do about it (``"upgrade"``).
+
 A refusal is ``{"error": "<one sentence>"}``.
 """
 
 import re
 from typing import Literal, NotRequired, TypedDict
 
-PROTOCOL_VERSION = 1
+# 2: each call names its version in `PROTOCOL_HEADER`, and a heartbeat's reply may hold `upgrade`. 1: neither.
+PROTOCOL_VERSION = 2
+OLDEST_PROTOCOL = PROTOCOL_VERSION - 1  # that a coordinator of this version still serves
 TASK_NAME = "workers.compute"
 
+PROTOCOL_HEADER = "X-Computenet-Protocol"
 FENCE_HEADER = "X-Computenet-Fence"
 DIGEST_HEADER = "X-Computenet-Digest"
 SECONDS_HEADER = "X-Computenet-Seconds"
@@ -96,6 +103,7 @@ class HeartbeatReply(TypedDict):
     drain: bool  # take nothing new
     heartbeat_seconds: float
     take: NotRequired[list[str]]  # assignments to start, over HTTPS; named again until they are started
+    upgrade: NotRequired[str]  # one sentence with the command that brings this worker to the coordinator's version
     challenge: NotRequired[str]  # a measurement of this machine's speed that waits, offered while it is idle
 
 
@@ -167,6 +175,11 @@ class ChallengeOutcome(TypedDict):
     rate: float | None  # measured matrix rate, in TFLOPS
     doubted: bool  # it is less than a fair part of what the worker claims
     reason: str
+
+
+def is_served(protocol: int) -> bool:
+    """Does a coordinator of this version give work to a worker of that one?"""
+    return OLDEST_PROTOCOL <= protocol <= PROTOCOL_VERSION
 
 
 def gpu_tag(gpu_type: str) -> str:

@@ -30,6 +30,7 @@ from marketplace.domain import reputation
 from marketplace.domain.lifecycle import LIVE, AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
 from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
+from workers.protocol import is_served
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def candidates(now: datetime) -> list[Candidate]:
     found = Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake")
     workers = list(found.defer("device", "catalog", "host__device", "host__catalog"))  # JSON that is not looked at
     workers = [w for w in workers if w.machine.enrolled_at and not w.why_resting(now)]
+    workers = [w for w in workers if is_served(w.machine.protocol)]
     live = Assignment.objects.filter(state__in=[state.value for state in LIVE])
     exposed: Counter[Any] = Counter()  # an answer that is being checked is still at risk
     taken: Counter[Any] = Counter()

@@ -10,13 +10,17 @@ from django.db import transaction
 from django.db.models import Q
 
 from marketplace import dispatch, notifications
-from marketplace.actions import challenges
+from marketplace.actions import challenges, versions
 from marketplace.domain.lifecycle import AssignmentState
 from marketplace.models import Assignment, Network, Worker, database_now
+from workers.protocol import is_served
 
 
-def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
+def heartbeat(*, machine: Worker, request: Mapping[str, Any], protocol: str | None = None) -> dict[str, Any]:
     """Note how a machine is, and renew the leases of the live assignments that it names.
+
+    `protocol` is the version that the machine says it speaks, where it says so. One that is not served keeps its leases
+    and gets nothing new.
 
     Each assignment in hand is renewed by itself, and fenced: only if it still runs, is this machine's, has this fence
     and an unexpired lease, by the clock as it is once its row is locked.
@@ -25,6 +29,7 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
         a `workers.protocol.HeartbeatReply`; its `cancel` lists the named assignments that are dead.
     """
     policy = settings.POLICY
+    versions.note(machine, protocol)
     now = database_now()
     silent_since = now - timedelta(seconds=policy.silent_after_seconds)
     returned = machine.last_heartbeat_at is None or machine.last_heartbeat_at < silent_since
@@ -43,9 +48,14 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any]) -> dict[str, Any]:
     resting = bool(machine.why_resting(now)) and not machine.aside  # who stands aside knows it
     reply = {
         "cancel": dead,
-        "drain": resting or not machine.is_active or Network.objects.filter(draining=True).exists(),
+        "drain": resting
+        or not machine.is_active
+        or not is_served(machine.protocol)
+        or Network.objects.filter(draining=True).exists(),
         "heartbeat_seconds": policy.heartbeat_seconds,
     }
+    if upgrade := versions.upgrade(machine.protocol):
+        reply["upgrade"] = upgrade
     if not machine.queue:
         reply["take"] = _waiting_for(machine, now)
     busy = bool(request["assignments"] or reply.get("take"))

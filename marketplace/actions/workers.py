@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import challenges
+from marketplace.actions import challenges, versions
 from marketplace.actions.digests import digest
 from marketplace.actions.events import record
 from marketplace.actions.keys import spend
@@ -22,7 +22,7 @@ from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.money import MICRO, to_micro, to_tokens
 from marketplace.models import Account, ApiKey, Contributor, EnrolmentKey, Worker, database_now
 from workers.catalog.gpus import KNOWN_GPUS
-from workers.protocol import PROTOCOL_VERSION, Transport, gpu_tag, queue_name
+from workers.protocol import Transport, gpu_tag, queue_name
 
 MAX_CAPACITY = 1e6  # TFLOPS
 STANDBY_NAME = "local"
@@ -207,11 +207,8 @@ def enrol(*, request: Mapping[str, Any], machine: Worker | None = None) -> dict[
         Forbidden: the key is unknown, used or expired.
         Conflict: the machine speaks another protocol.
     """
-    if request["protocol"] != PROTOCOL_VERSION:
-        raise Conflict(
-            f"This network speaks protocol {PROTOCOL_VERSION} and the machine protocol {request['protocol']}; "
-            "install the version of the worker that the network runs."
-        )
+    if refusal := versions.refusal(request["protocol"]):
+        raise Conflict(refusal)
     secret = "" if machine else secrets.token_urlsafe(32)
     broker_secret = secrets.token_urlsafe(32)
     transport = _transport(request)

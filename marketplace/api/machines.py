@@ -26,7 +26,7 @@ from marketplace.api.serializers.machines import (
     HeartbeatRequest,
     SpecificationReply,
 )
-from workers.protocol import DIGEST_HEADER, FENCE_HEADER, SECONDS_HEADER
+from workers.protocol import DIGEST_HEADER, FENCE_HEADER, PROTOCOL_HEADER, SECONDS_HEADER
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -63,7 +63,8 @@ class Heartbeat(MachineCall):
 
     @documented(HeartbeatReply, tags=["machines"], operation_id="machine_heartbeat")
     def post(self, request):
-        return Response(heartbeats.heartbeat(machine=request.auth, request=self.parsed()))
+        protocol = request.headers.get(PROTOCOL_HEADER)
+        return Response(heartbeats.heartbeat(machine=request.auth, request=self.parsed(), protocol=protocol))
 
 
 class Start(MachineCall):

@@ -11,6 +11,7 @@ from django.db.models import Sum
 from django.db.models.functions import TruncDate
 from django.http import Http404, QueryDict
 
+from marketplace.actions.versions import advice
 from marketplace.dashboard import charts_kinds as kinds
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.charts import Chart
@@ -61,6 +62,7 @@ def worker(viewer: Viewer, name: str) -> dict[str, Any]:
         "in_hand": in_hand,
         "in_hand_seen": in_hand is not None and (viewer.sees_all or in_hand.job.client.user_id == viewer.user_id),
         "gauges": gauges(found.machine),
+        "upgrade": advice(found) if owned else "",
         "owned": owned,
         "assignments": shown,
         "worker_events": found.events.filter(job=None)[:SHOWN] if owned else [],

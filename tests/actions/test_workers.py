@@ -116,7 +116,7 @@ def test_only_digests_of_secrets_are_kept():
 def test_a_machine_of_another_protocol_is_refused_with_what_to_do(monkeypatch):
     key = register().enrolment_key
     monkeypatch.setattr("tests.factories.PROTOCOL_VERSION", 99)
-    with pytest.raises(Conflict, match="install the version"):
+    with pytest.raises(Conflict, match="install the version.*git pull"):
         make.enrol(key)
 
 

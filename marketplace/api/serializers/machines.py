@@ -60,6 +60,7 @@ class HeartbeatReply(serializers.Serializer):
     drain = serializers.BooleanField()
     heartbeat_seconds = serializers.FloatField()
     take = serializers.ListField(child=serializers.UUIDField(), required=False)
+    upgrade = serializers.CharField(required=False)
     challenge = serializers.UUIDField(required=False)
 
 

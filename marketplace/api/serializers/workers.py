@@ -3,6 +3,7 @@
 from django.conf import settings
 from rest_framework import serializers
 
+from marketplace.actions.versions import advice
 from marketplace.api.base import Strict
 from marketplace.api.fields import Number, Text, Tokens
 from marketplace.models import Worker
@@ -49,6 +50,12 @@ class WorkerStatus(WorkerSerializer):
     time_zone = serializers.CharField(help_text="By whose clock the schedule is.")
     aside = serializers.CharField(help_text="Why its machine stands aside; empty where it does not.")
     balance = Tokens(source="contributor.wallet.balance")
+    upgrade = serializers.SerializerMethodField(
+        help_text="What to do about a machine of another version than the network's; empty for one of its own."
+    )
+
+    def get_upgrade(self, worker: Worker) -> str:
+        return advice(worker)
 
 
 class PauseWorker(Strict):
