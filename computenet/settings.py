@@ -56,6 +56,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "marketplace.api.metrics.Measured",
     "django_structlog.middlewares.RequestMiddleware",
     "marketplace.api.content_policy.ContentPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -278,7 +279,7 @@ CONTENT_SECURITY_POLICY = {
 }
 # All of it comes over TLS, which a proxy ends; only the health check inside may be plain.
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=not SANDBOX)
-SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$"]
+SECURE_REDIRECT_EXEMPT = [r"^health(/ready)?$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if SANDBOX else env.int("HSTS_SECONDS", default=365 * 24 * 3600)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env.bool("HSTS_SUBDOMAINS", default=True)
 X_FRAME_OPTIONS = "DENY"
@@ -291,6 +292,11 @@ if env.bool("BEHIND_PROXY", default=False):
 WORKER_UPGRADE_COMMAND = env.str(
     "WORKER_UPGRADE_COMMAND", default="git pull && .venv/bin/pip install -r workers/requirements.txt"
 )
+
+# A monitor shows it as its key and may read /metrics, and nothing else; without one, operators alone may.
+METRICS_KEY = env.str("METRICS_KEY", default="")
+if METRICS_KEY and len(METRICS_KEY) < 20:
+    raise ImproperlyConfigured("METRICS_KEY must be a long random text, of 20 characters at least.")
 
 LOGGING = logs.configuration(env.str("LOG_LEVEL", default="INFO"), env.str("LOG_FORMAT", default="line"))
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # `marketplace.api.requests` makes it, or has looked at it

@@ -13,6 +13,7 @@ from django.db import transaction
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 
+from marketplace.measures import UNSENT
 from workers.protocol import TASK_NAME
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,7 @@ def _send(name: str, args: list[str], **options: object) -> bool:
     try:
         current_app.send_task(name, args, retry=False, **options)
     except (OperationalError, OSError) as error:
+        UNSENT.labels(name).inc()
         logger.warning("Could not send %s to Redis, the next cycle will: %s", name, error)
         return False
     return True

@@ -67,6 +67,7 @@ ENDPOINTS = {
         "trigger": "POST /network/coordination/trigger",
         "health": "GET /health",
         "ready": "GET /health/ready",
+        "metrics": "GET /metrics",
         "schema": "GET /schema/",
         "documentation": "GET /docs/",
     },

@@ -11,6 +11,7 @@ from marketplace.api import (
     jobs,
     keys,
     machines,
+    metrics,
     network,
     owners,
     sealed,
@@ -90,6 +91,7 @@ urlpatterns = [
     path("grants/<int:grant_id>/stop", keys.StopGrant.as_view()),
     path("health", network.HealthCheck.as_view()),
     path("health/ready", network.ReadyCheck.as_view()),
+    path("metrics", metrics.Metrics.as_view()),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]
