@@ -310,12 +310,17 @@ CREATE TRIGGER cn_reputationchange_delete BEFORE DELETE ON marketplace_reputatio
 CREATE TRIGGER cn_reputationchange_truncate BEFORE TRUNCATE ON marketplace_reputationchange
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('a change of reputation is never deleted');
 
+CREATE FUNCTION cn_idempotencykey_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.user_id, NEW.key, NEW.request_sha256, NEW.created_at)
+      IS DISTINCT FROM (OLD.id, OLD.user_id, OLD.key, OLD.request_sha256, OLD.created_at)
+      OR octet_length(OLD.answer) > 0 AND NEW.answer <> OLD.answer THEN
+    RAISE EXCEPTION 'an idempotency key keeps what it did' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
 CREATE TRIGGER cn_idempotencykey_update BEFORE UPDATE ON marketplace_idempotencykey
-  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an idempotency key keeps what it did');
-CREATE TRIGGER cn_idempotencykey_delete BEFORE DELETE ON marketplace_idempotencykey
-  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an idempotency key is never deleted');
-CREATE TRIGGER cn_idempotencykey_truncate BEFORE TRUNCATE ON marketplace_idempotencykey
-  FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an idempotency key is never deleted');
+  FOR EACH ROW EXECUTE FUNCTION cn_idempotencykey_update();
 
 CREATE FUNCTION cn_unbonding_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -241,15 +241,14 @@ END;
 
 CREATE TRIGGER cn_idempotencykey_insert BEFORE INSERT ON marketplace_idempotencykey BEGIN
   SELECT RAISE(ABORT, 'an idempotency key is never replaced') WHERE EXISTS (
-    SELECT 1 FROM marketplace_idempotencykey WHERE id = NEW.id OR (client_id = NEW.client_id AND key = NEW.key));
+    SELECT 1 FROM marketplace_idempotencykey WHERE id = NEW.id OR (user_id IS NEW.user_id AND key = NEW.key));
 END;
 
 CREATE TRIGGER cn_idempotencykey_update BEFORE UPDATE ON marketplace_idempotencykey BEGIN
-  SELECT RAISE(ABORT, 'an idempotency key keeps what it did');
-END;
-
-CREATE TRIGGER cn_idempotencykey_delete BEFORE DELETE ON marketplace_idempotencykey BEGIN
-  SELECT RAISE(ABORT, 'an idempotency key is never deleted');
+  SELECT RAISE(ABORT, 'an idempotency key keeps what it did')
+    WHERE NEW.id <> OLD.id OR NEW.user_id IS NOT OLD.user_id OR NEW.key <> OLD.key
+      OR NEW.request_sha256 <> OLD.request_sha256 OR NEW.created_at <> OLD.created_at
+      OR length(OLD.answer) > 0 AND NEW.answer <> OLD.answer;
 END;
 
 CREATE TRIGGER cn_unbonding_insert BEFORE INSERT ON marketplace_unbonding BEGIN

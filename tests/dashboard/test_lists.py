@@ -8,7 +8,7 @@ import pytest
 
 from marketplace.dashboard import jobs as listing
 from marketplace.dashboard import market
-from marketplace.models import Contributor, Worker
+from marketplace.models import Worker
 from tests import factories
 from tests.dashboard import cast
 from tests.dashboard.test_pages import HTML, body
@@ -131,11 +131,11 @@ def test_the_market_filters_and_sorts(client):
 
 
 def test_a_worker_is_shown_with_what_it_did(client):
-    worker = cast.a_worker("worker_rtx")
+    cast.a_worker("worker_rtx")
     payer = cast.a_client()
     cast.a_job(payer, "verified")
     cast.be_wrong_about(cast.a_job(payer))
-    Contributor.objects.filter(pk=worker.contributor_id).update(reputation=93.25)
+    factories.set_reputation(93.25)
     html = body(client, MARKET)
     for text in ("93.3", "n 2", ">50 %<", "24.0 GiB", "82.6"):
         assert text in html, text

@@ -21,7 +21,7 @@ REPLACED = {
     "contest": "a contest",
     "network": "the network",
 }
-TRUNCATED = ("unbonding", "heldverdict", "contest", "idempotencykey", "reputationchange", "grant", "network")
+TRUNCATED = ("unbonding", "heldverdict", "contest", "reputationchange", "grant", "network")
 
 HOSTILE = {
     # accounts
@@ -168,9 +168,8 @@ HOSTILE = {
     "delete a held verdict": "DELETE FROM marketplace_heldverdict",
     "decide a contest again": "UPDATE marketplace_contest SET outcome = 'overturned'",
     "delete a contest": "DELETE FROM marketplace_contest",
-    "have a key stand for another body": "UPDATE marketplace_idempotencykey SET body_sha256 = 'f'",
-    "have a key stand for another job": "UPDATE marketplace_idempotencykey SET job_id = '{open_id}'",
-    "forget an idempotency key": "DELETE FROM marketplace_idempotencykey",
+    "have a key stand for another request": "UPDATE marketplace_idempotencykey SET request_sha256 = 'f'",
+    "have a key stand for another answer": "UPDATE marketplace_idempotencykey SET answer = 'f'",
     "enrol with a used key": "UPDATE marketplace_enrolmentkey SET used_at = NULL WHERE used_at IS NOT NULL",
     "exchange an enrolment key": "UPDATE marketplace_enrolmentkey SET sha256 = 'f'",
     "delete the network": "DELETE FROM marketplace_network",

@@ -27,6 +27,7 @@ from marketplace.actions import (
     workers,
 )
 from marketplace.actions.minting import mint
+from marketplace.actions.once import once
 from marketplace.models import (
     Account,
     Assignment,
@@ -109,7 +110,8 @@ def written(modules_committed_db) -> dict[str, str]:
         make.start(job.assignments.get())
     make.submit_answer(completed.assignments.get(), make.right_answer(completed))
     submission = jobs.Submission(client_address="alice", model_type="linear_regression", reward=30)
-    open_ = jobs.submit(submission=submission, user=None, idempotency_key="k", body_sha256="b")
+    open_ = jobs.submit(submission=submission, user=None)
+    once(user=None, key="k", request=b"r", act=lambda: b"a")
     rows = {"verified": verified, "open": open_, "computing": computing, "completed": completed, "assigned": assigned}
     rows |= {"cancelled": Job.objects.get(state="cancelled"), "other": Worker.objects.get(name="liar")}
     plain = connection.vendor == "sqlite"  # which keeps a UUID without its dashes
