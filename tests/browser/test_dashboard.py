@@ -104,7 +104,7 @@ def test_focus_survives_a_swap(open_page, sandbox: Sandbox):
                                               "stake_amount": 200})  # fmt: skip
     page = open_page("/")
     expect(page.locator("#connection")).to_have_text("Live")
-    link = page.get_by_role("link", name="focused")
+    link = page.get_by_role("link", name="focused", exact=True)
     link.focus()
     sandbox.call("POST", "/worker/register", {"worker_id": "another", "gpu_type": "A100", "compute_capacity": 19.5,
                                               "stake_amount": 200})  # fmt: skip
