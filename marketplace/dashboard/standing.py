@@ -59,16 +59,35 @@ def unstake(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
 
 class PauseForm(forms.Form):
     paused = forms.BooleanField(required=False)
+    hand_back = forms.BooleanField(required=False)
+
+
+class HoursForm(forms.Form):
+    schedule = forms.CharField(max_length=200, required=False)
+    time_zone = forms.CharField(max_length=64)
 
 
 @posted(Scope.CONTRIBUTE)
 def pause(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
     def act(given: dict[str, Any]) -> str:
-        paused, actor = given["paused"], actor_name(request)
-        pauses.set_paused(name=name, paused=paused, user=acting_user(request), actor=actor)
+        paused, back = given["paused"] or given["hand_back"], given["hand_back"]
+        pauses.set_paused(
+            name=name, paused=paused, user=acting_user(request), actor=actor_name(request), hand_back=back
+        )
+        if back:
+            return f"{name} is paused, and others get what it had."
         return f"{name} is paused; it finishes what it has." if paused else f"{name} takes jobs again."
 
     return _do(request, name, PauseForm(request.POST), act)
+
+
+@posted(Scope.CONTRIBUTE)
+def hours(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
+    def act(given: dict[str, Any]) -> str:
+        worker = pauses.set_schedule(name=name, user=acting_user(request), actor=actor_name(request), **given)
+        return f"{name} takes jobs {f'at {worker.schedule}, {worker.time_zone}' if worker.schedule else 'always'}."
+
+    return _do(request, name, HoursForm(request.POST), act)
 
 
 @posted(Scope.CONTRIBUTE)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("dashboard/workers/<str:name>/stake/", standing.top_up, name="stake"),
     path("dashboard/workers/<str:name>/unstake/", standing.unstake, name="unstake"),
     path("dashboard/workers/<str:name>/pause/", standing.pause, name="pause"),
+    path("dashboard/workers/<str:name>/hours/", standing.hours, name="hours"),
     path("dashboard/workers/<str:name>/contest/", standing.contest, name="contest"),
     path("dashboard/market/", market.market, name="market"),
     path("dashboard/market/market.csv", market.market_csv, name="market-csv"),

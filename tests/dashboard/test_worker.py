@@ -129,3 +129,23 @@ def test_earnings_of_other_days_are_on_other_days(client):
     chart = page.earnings_chart(worker)
     today = database_now()
     assert [row[0] for row in chart.rows][-2:] == [f"{today - timedelta(days=1):%b %-d}", f"{today:%b %-d}"]
+
+
+def test_a_worker_that_is_handed_back_gives_its_job_to_another(client):
+    worker = cast.a_worker()
+    job = cast.a_job(cast.a_client(), "computing")
+    client.post(f"{PATH}pause/", {"hand_back": "1"}, headers=HTML)
+    assert "others get what it had" in body(client, PATH)
+    job.refresh_from_db()
+    worker.refresh_from_db()
+    assert job.state == "pending" and worker.draining and worker.stake.balance == 150_000_000
+
+
+def test_hours_are_set_and_what_is_no_hours_is_said(client):
+    cast.a_worker()
+    client.post(f"{PATH}hours/", {"schedule": "mon-fri 18:00-08:00", "time_zone": "Europe/Berlin"}, headers=HTML)
+    html = body(client, PATH)
+    assert 'value="mon-fri 18:00-08:00"' in html and 'value="Europe/Berlin"' in html
+    client.post(f"{PATH}hours/", {"schedule": "sometimes", "time_zone": "UTC"}, headers=HTML)
+    html = body(client, PATH)
+    assert 'role="alert"' in html and 'value="mon-fri 18:00-08:00"' in html
