@@ -1,13 +1,14 @@
 """The three steps of a new job: data, model, quote. Nothing is held before the last one is posted."""
 
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from marketplace.models import Dataset, Job, Transfer
+from marketplace.models import Dataset, Job, Transfer, database_now
 from tests import factories
 from tests.dashboard import cast
 from tests.dashboard.test_pages import HTML, body
@@ -71,7 +72,8 @@ def test_what_cannot_be_a_table_is_refused_in_a_sentence_and_keeps_what_was_past
 
 
 def test_a_job_goes_from_pasted_rows_to_its_page(client):
-    cast.a_worker("worker_rtx")
+    # However slow the machine is, it is not silent meanwhile.
+    cast.a_worker("worker_rtx", last_heartbeat_at=database_now() + timedelta(hours=1))
     cast.a_client("alice")
     pasted = client.post(NEW, {"pasted": "area\tprice\n70\t1.5\n90\t2.5\n85\t2\n"}, headers=HTML).headers["Location"]
     dataset = parse_qs(urlsplit(pasted).query)["dataset"][0]
