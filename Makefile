@@ -16,7 +16,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators chaos bench bench-live pictures lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-live pictures lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -70,6 +70,9 @@ test-estimators: $(DEV_STAMP) ## All of scikit-learn's own checks on the five es
 chaos: $(DEV_STAMP) ## Kill, crash, wipe, freeze and fill everything, and see that nothing is lost (CHAOS_SCALE=0.05 CHAOS_SEED=1)
 	$(ENV_PYTHON) -m tests.chaos
 
+test-versions: ## A lean part of the suite on Python 3.11, 3.12 and 3.13, where they are here
+	.ci/versions .versions
+
 bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own fit, in one run
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.verification
 
@@ -86,5 +89,5 @@ lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	done
 
 clean: ## Remove .venv, caches and the sandbox's data
-	rm -rf $(VENV) .computenet .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
+	rm -rf $(VENV) .versions .computenet .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

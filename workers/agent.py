@@ -19,6 +19,7 @@ from workers.compute import backends
 from workers.device import Gauge
 from workers.home import Credentials
 from workers.host import Host, this_host
+from workers.owner import Owner
 from workers.protocol import TASK_NAME, HeartbeatRequest
 from workers.running import usable_id
 from workers.spool import Outbox
@@ -81,6 +82,10 @@ class Heartbeat(threading.Thread):
         if self.take is not None:
             self._hurried.set()
 
+    def speak(self) -> None:
+        """Something is to be said before the next heartbeat's time."""
+        self._hurried.set()
+
     def _over(self, next_at: float) -> bool:
         """Wait for the next heartbeat's time; True where there is to be none."""
         if self._hurried.wait(max(next_at - time.monotonic(), 0.0)):
@@ -106,6 +111,8 @@ class Heartbeat(threading.Thread):
             memory_free_bytes=memory_free_bytes,
             temperature_celsius=temperature_celsius,
         )
+        if aside := board.aside:  # an older coordinator knows no such field
+            request["aside"] = aside
         reply = self.host.client.json("POST", "/worker/heartbeat", request, seconds=ANSWER_SECONDS)
         for assignment in in_hand.keys() & set(reply.get("cancel") or ()):
             if board.cancel(assignment):
@@ -118,7 +125,7 @@ class Heartbeat(threading.Thread):
             log.warning("The coordinator drains this worker." if drain else "The coordinator gives work again.")
             board.drain(drain)
         self.seconds = _pause(reply.get("heartbeat_seconds"), self.seconds)
-        if not in_hand and not drain:
+        if not in_hand and not drain and not aside:
             self.challenger.offer(reply.get("challenge"))
 
     def _take_up(self, named: object) -> None:
@@ -162,7 +169,7 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        self.threads: tuple[Heartbeat, Outbox] | None = None
+        self.threads: tuple[Heartbeat, Outbox, Owner] | None = None
 
     def start(self, worker: Any) -> None:
         host = this_host()
@@ -172,7 +179,8 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
         outbox = Outbox(
             host.spool, host.client, elsewhere=lambda: forks and bool(state.requests), delivered=heartbeat.hurry
         )
-        self.threads = (heartbeat, outbox)
+        owner = Owner(host.settings, host.board, backends()[0], heartbeat.speak)
+        self.threads = (heartbeat, outbox, owner)
         # A step is told to stop while the pool's last tasks still run, so the end is taken from this signal instead.
         worker_shutdown.connect(self._end, weak=False)
         task_received.connect(self._wake, weak=False)
@@ -189,7 +197,8 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _end(self, **_: Any) -> None:
         if self.threads is not None:
-            heartbeat, outbox = self.threads
+            heartbeat, outbox, owner = self.threads
+            owner.close()
             outbox.close(FLUSH_SECONDS)
             heartbeat.close()
 

@@ -21,6 +21,7 @@ from workers.device import choose_visible_gpu, find_device
 from workers.enrolment import EnrolmentError, broker_problem, broker_url, enrol, say
 from workers.home import Credentials, Home, HomeError
 from workers.host import this_host
+from workers.rehearsal import rehearse
 from workers.settings import Settings, SettingsError, checked_url, read_key_file, read_settings
 
 MEMORY_POLLING_SECONDS = 0.05
@@ -100,6 +101,9 @@ app.conf.update(
 )
 app.user_options["worker"].add(Option(("--server",), help="The coordinator's address; else COMPUTENET_URL."))
 app.user_options["worker"].add(Option(("--key-file",), help="A file with the enrolment key; else COMPUTENET_KEY."))
+app.user_options["worker"].add(
+    Option(("--dry-run",), is_flag=True, help="Check everything, measure this machine, and end without enrolling.")
+)
 app.steps["worker"].add(Agent)
 choose_visible_gpu(os.environ.get("COMPUTENET_DEVICE", ""))
 
@@ -107,7 +111,15 @@ choose_visible_gpu(os.environ.get("COMPUTENET_DEVICE", ""))
 @celeryd_init.connect  # type: ignore[untyped-decorator]
 def become_worker(conf: Any, options: dict[str, Any], **_: Any) -> None:
     """Enrol, and tell Celery the broker and the queue that came of it; end the process where that cannot be."""
+    if sys.platform == "win32":
+        sys.exit(
+            "computenet: Windows itself is not supported; run the worker in WSL 2 (wsl --install), where it works."
+        )
     try:
+        if options.get("dry_run"):
+            settings = _settings(options)
+            Home(settings.home)
+            sys.exit(0 if rehearse(settings, backends()[0], say) else 1)
         credentials, settings = _enrolled(conf, options)
     except (SettingsError, HomeError, EnrolmentError) as problem:
         sys.exit(f"computenet: {problem}")
@@ -129,11 +141,7 @@ def _enrolled(conf: Any, options: dict[str, Any]) -> tuple[Credentials, Settings
     Raises:
         SettingsError, HomeError, EnrolmentError
     """
-    settings = read_settings()
-    if options.get("server"):
-        settings = dataclasses.replace(settings, url=checked_url(options["server"]))
-    if options.get("key_file"):
-        settings = dataclasses.replace(settings, key=read_key_file(options["key_file"]))
+    settings = _settings(options)
     home = Home(settings.home)
     home.claim()
     device, sentence = find_device(settings, backends()[0].name)
@@ -150,3 +158,17 @@ def _enrolled(conf: Any, options: dict[str, Any]) -> tuple[Credentials, Settings
     host.board.clear()
     host.cache.clean()
     return credentials, settings
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    """The environment, and what the command line says instead.
+
+    Raises:
+        SettingsError
+    """
+    settings = read_settings()
+    if options.get("server"):
+        settings = dataclasses.replace(settings, url=checked_url(options["server"]))
+    if options.get("key_file"):
+        settings = dataclasses.replace(settings, key=read_key_file(options["key_file"]))
+    return settings

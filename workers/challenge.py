@@ -65,7 +65,7 @@ def take(challenge: str, host: Host, backend: Backend) -> dict[str, Any]:
     ends_at = time.monotonic() + _positive(start.get("seconds"))
 
     def stopped() -> None:
-        if time.monotonic() > ends_at or host.board.beats():
+        if time.monotonic() > ends_at or host.board.beats() or host.board.aside:
             raise Cancelled
 
     try:

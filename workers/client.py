@@ -123,7 +123,9 @@ class Client:
             with response:
                 sentence = self._sentence(response)
         except requests.exceptions.SSLError as problem:
-            raise Unavailable(f"The certificate of {self.url} is not trusted ({_cause(problem)}).") from problem
+            cause = _cause(problem)
+            off = " Is this machine's clock right?" if "not yet valid" in cause or "expired" in cause else ""
+            raise Unavailable(f"The certificate of {self.url} is not trusted ({cause}).{off}") from problem
         except requests.RequestException as problem:
             raise Unavailable(f"{self.url} does not answer ({_cause(problem)}).") from problem
         if response.status_code >= 500 or response.status_code in RETRIED_STATUS:

@@ -10,7 +10,7 @@ import pynvml
 
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import Device
-from workers.settings import Settings
+from workers.settings import Settings, SettingsError
 
 CPU = "CPU"
 _MAKERS = {"nvidia", "geforce", "tesla", "quadro"}
@@ -30,8 +30,16 @@ def find_device(settings: Settings, backend: str) -> tuple[Device, str]:
 
     `backend` names the array library that the catalogue will use; with "numpy" it is the CPU that computes, and the
     device says so even where there is a GPU.
+
+    Raises:
+        SettingsError: COMPUTENET_DEVICE names a GPU that is not there.
     """
-    gpu = None if backend == "numpy" else _open_gpu(settings)
+    if settings.device not in ("", "cpu") and open_gpu(settings) is None:
+        raise SettingsError(
+            f"COMPUTENET_DEVICE names GPU {settings.device}, and the NVIDIA driver shows none of that number; "
+            "see what nvidia-smi lists, or set it to cpu."
+        )
+    gpu = None if backend == "numpy" else open_gpu(settings)
     if gpu is not None:
         name = _text(pynvml.nvmlDeviceGetName(gpu))
         device = Device(
@@ -47,7 +55,7 @@ def find_device(settings: Settings, backend: str) -> tuple[Device, str]:
             gpu_type=CPU, name=_cpu_name(), memory_bytes=_memory()["total"], backend=backend, simulated=False
         )
         sentence = f"no GPU: this is a CPU host ({device['name']}, {os.cpu_count()} cores, {backend})."
-        if backend == "numpy" and settings.device != "cpu" and _open_gpu(settings) is not None:
+        if backend == "numpy" and settings.device != "cpu" and open_gpu(settings) is not None:
             sentence = (
                 "there is a GPU, but neither torch nor CuPy to compute on it; install one of them. Until then "
                 + sentence
@@ -82,7 +90,7 @@ class Gauge:
     """How busy the device is."""
 
     def __init__(self, settings: Settings, *, on_gpu: bool = True) -> None:
-        self._gpu = _open_gpu(settings) if on_gpu else None
+        self._gpu = open_gpu(settings) if on_gpu else None
 
     def read(self) -> tuple[float | None, int | None, float | None]:
         """Load (0 to 1), free memory in bytes and temperature in °C; None where unknown."""
@@ -102,7 +110,7 @@ class Gauge:
         return load, None if free is None else int(free), temperature
 
 
-def _open_gpu(settings: Settings) -> Any:
+def open_gpu(settings: Settings) -> Any:
     """NVML's handle of the chosen GPU; None where there is no driver or no such GPU."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     chosen = settings.device or ("0" if visible is None else visible.split(",")[0].strip())

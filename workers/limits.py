@@ -24,7 +24,7 @@ from typing import ClassVar
 from billiard.process import current_process
 
 from workers.catalog.base import Cancelled
-from workers.running import GRACE_SECONDS, OutOfTime
+from workers.running import GRACE_SECONDS, HandedBack, OutOfTime
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def available_memory_bytes() -> int | None:
 class Limits:
     """Holds what runs in its `with` block to `seconds` and `memory_bytes`.
 
+    Where `wanted` turns false, the machine's owner needs it: `HandedBack` is raised there.
     `give_up` is called once, from another thread, where the block did not stop in time.
     """
 
@@ -72,10 +73,13 @@ class Limits:
     _running: ClassVar[dict[int, int]] = {}  # each thread's limit in bytes
     _before: ClassVar[int] = 0  # bytes that the process held when the first of them began
 
-    def __init__(self, seconds: float, memory_bytes: int, give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, seconds: float, memory_bytes: int, give_up: Callable[[], None], wanted: Callable[[], bool] = lambda: True
+    ) -> None:
         self._ends_at = time.monotonic() + seconds
         self._memory_bytes = memory_bytes
         self._give_up = give_up
+        self._wanted = wanted
         self._thread = threading.get_ident()
         self._over = threading.Event()
         self.gave_up = False
@@ -120,6 +124,8 @@ class Limits:
     def _broken(self, now: float) -> type[Cancelled] | None:
         if now > self._ends_at:
             return OutOfTime
+        if not self._wanted():
+            return HandedBack
         with Limits._lock:
             allowed = sum(Limits._running.values()) + SLACK_BYTES
             return OutOfMemory if own_memory_bytes() - Limits._before > allowed else None

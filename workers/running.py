@@ -25,6 +25,10 @@ class OutOfTime(Cancelled):
     """Raised by a `Progress` callback to stop a fit that took longer than its assignment allows."""
 
 
+class HandedBack(Cancelled):
+    """Stops a fit whose machine's owner needs it; others get the job."""
+
+
 def usable_id(assignment: object) -> bool:
     """Is this an assignment's id that may become part of a path?"""
     return isinstance(assignment, str) and _ASSIGNMENT.fullmatch(assignment) is not None
@@ -36,6 +40,7 @@ class InHand:
     def __init__(self, board: "Board", assignment: str, fence: int, seconds: float) -> None:
         self._file = board.folder / f"{assignment}.json"
         self._cancel = board.folder / f"{assignment}.cancel"
+        self._aside = board.folder / "aside"
         self._assignment, self._fence = assignment, fence
         self._ends_at = time.monotonic() + seconds
         self._updated_at = 0.0
@@ -58,7 +63,10 @@ class InHand:
         Raises:
             Cancelled: the coordinator has no use for the answer any more.
             OutOfTime: the assignment's time is up.
+            HandedBack: this machine stands aside for its owner.
         """
+        if self._aside.exists():
+            raise HandedBack(f"assignment {self._assignment} is handed back")
         if self._cancel.exists():
             raise Cancelled(f"assignment {self._assignment} was cancelled")
         if time.monotonic() > self._ends_at:
@@ -88,6 +96,7 @@ class Board:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._drain = folder / "drain"
+        self._aside = folder / "aside"
 
     def clear(self) -> None:
         """Forget all that an earlier process left."""
@@ -117,6 +126,23 @@ class Board:
             self._drain.touch()
         else:
             self._drain.unlink(missing_ok=True)
+
+    @property
+    def aside(self) -> str:
+        """Why this machine stands aside for its owner; empty where it does not."""
+        try:
+            return self._aside.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def stand_aside(self, reason: str) -> None:
+        """Hand back what is in hand and take nothing new, until `reason` is empty."""
+        if reason:
+            temporary = self._aside.with_suffix(".tmp")
+            temporary.write_text(reason[:200], encoding="utf-8")
+            os.replace(temporary, self._aside)
+        else:
+            self._aside.unlink(missing_ok=True)
 
     def beats(self) -> list[Beat]:
         """What a heartbeat says of everything in hand, but for what is long past its time: its lease shall lapse."""

@@ -27,6 +27,8 @@ class Settings:
     backend: str = ""  # COMPUTENET_BACKEND: "numpy", "torch" or "cupy"; "" takes what finds a GPU
     cache_bytes: int = DEFAULT_CACHE_BYTES  # COMPUTENET_CACHE_BYTES: what cached datasets may take on disk
     transport: str = ""  # COMPUTENET_TRANSPORT: "https" where only HTTPS gets out; "" leaves it to the coordinator
+    stand_aside: bool = True  # COMPUTENET_STAND_ASIDE: "no" goes on while others compute on the GPU
+    max_temperature_celsius: float = 0.0  # COMPUTENET_MAX_TEMPERATURE: above it no work is taken; 0 sets no limit
     hostname: str = ""  # COMPUTENET_HOSTNAME: what the coordinator calls this machine; "" takes the system's name
 
 
@@ -56,6 +58,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     cache = text("COMPUTENET_CACHE_BYTES") or str(DEFAULT_CACHE_BYTES)
     if not re.fullmatch(r"\d{1,18}", cache):
         raise SettingsError(f'COMPUTENET_CACHE_BYTES must be a whole number of bytes, not "{cache}".')
+    aside = text("COMPUTENET_STAND_ASIDE").lower() or "yes"
+    if aside not in ("yes", "no"):
+        raise SettingsError(f'COMPUTENET_STAND_ASIDE must be "yes" or "no", not "{aside}".')
+    hottest = text("COMPUTENET_MAX_TEMPERATURE") or "0"
+    if not re.fullmatch(r"\d{1,3}", hottest):
+        raise SettingsError(f'COMPUTENET_MAX_TEMPERATURE must be a whole number of °C, not "{hottest}".')
     url = text("COMPUTENET_URL")
     return Settings(
         home=Path(text("COMPUTENET_WORKER_HOME") or "~/.computenet-worker").expanduser().resolve(),
@@ -67,6 +75,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         backend=backend,
         cache_bytes=int(cache),
         transport=transport,
+        stand_aside=aside == "yes",
+        max_temperature_celsius=float(hottest),
         hostname=text("COMPUTENET_HOSTNAME"),
     )
 

@@ -12,7 +12,7 @@ from workers.datasets import NoRoom, WrongMatrix
 from workers.host import Host, this_host
 from workers.limits import Limits, OutOfMemory, kill_if_child
 from workers.protocol import TASK_NAME, Specification
-from workers.running import InHand, OutOfTime, usable_id
+from workers.running import HandedBack, InHand, OutOfTime, usable_id
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,9 @@ def run_assignment(assignment: object) -> None:
     host = this_host()
     if not isinstance(assignment, str) or not usable_id(assignment):
         log.warning("A message that names no assignment is dropped.")
+        return
+    if aside := host.board.aside:
+        log.info("Assignment %s is not taken: this worker stands aside (%s).", assignment, aside)
         return
     if host.board.draining:
         log.info("Assignment %s is not taken: this worker is being drained.", assignment)
@@ -66,6 +69,11 @@ def _work(host: Host, spec: Specification) -> None:
     except OutOfMemory:
         log.warning("Assignment %s took more than its %s bytes.", assignment, spec["limits"]["memory_bytes"])
         host.spool.put_failure(assignment, fence, "worker", "The fit took more memory than the job's limit.")
+    except HandedBack:
+        log.info("Assignment %s is handed back.", assignment)
+        host.spool.put_failure(
+            assignment, fence, "system", "The owner of the machine needs it; the job is handed back."
+        )
     except Cancelled:
         log.info("Assignment %s was cancelled.", assignment)
     except Failed as failure:
@@ -104,7 +112,7 @@ def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
         kill_if_child()
 
     started_at = time.perf_counter()
-    with Limits(hand.seconds_left, spec["limits"]["memory_bytes"], give_up):
+    with Limits(hand.seconds_left, spec["limits"]["memory_bytes"], give_up, lambda: not host.board.aside):
         answer = compute(spec, model, matrix, backends(), hand)
     seconds = time.perf_counter() - started_at
     hand.stop_if_dead()  # a fit that reports no progress learns of it only now

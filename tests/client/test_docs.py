@@ -17,8 +17,11 @@ PAGE = (ROOT / "docs" / "client.md").read_text()
 BLOCKS = re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
 
 
+TUTORIAL = re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+
+
 def blocks(kind: str, sandbox: Sandbox) -> str:
-    found = "\n".join(text for named, text in BLOCKS if named == kind)
+    found = "\n".join(text for named, text in BLOCKS + TUTORIAL if named == kind)
     assert found
     mine = f"docs_{free_port()}"
     return (
@@ -38,8 +41,7 @@ def test_the_python_of_the_page_runs(sandbox: Sandbox, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.processes
-def test_the_commands_of_the_page_run(sandbox: Sandbox, tmp_path: Path) -> None:
+def in_a_shell(commands: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     program = tmp_path / "bin" / "computenet"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m computenet_client "$@"\n')
@@ -50,13 +52,26 @@ def test_the_commands_of_the_page_run(sandbox: Sandbox, tmp_path: Path) -> None:
         "XDG_CONFIG_HOME": str(tmp_path / "c"),
     }
     done = subprocess.run(
-        ["sh", "-e"], input=blocks("shell", sandbox), cwd=tmp_path, env=environment, capture_output=True, text=True,
+        ["sh", "-e"], input=commands, cwd=tmp_path, env=environment, capture_output=True, text=True,
         timeout=180,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.processes
+def test_the_commands_of_the_page_run(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = in_a_shell(blocks("shell", sandbox), tmp_path)
     prediction = done.stdout.split("prediction\n")[1].splitlines()[0]
     assert 300_000 < float(prediction) < 360_000
     assert "20 were paid" in done.stdout and "has 980.000000 tokens" in done.stdout
+
+
+@pytest.mark.processes
+def test_the_tutorial_runs_to_its_end(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = in_a_shell(blocks("tutorial", sandbox), tmp_path)
+    assert (tmp_path / "groups.npz").stat().st_size > 0
+    assert "980" in done.stdout and "group" in done.stdout.lower().split("has 980")[0]
 
 
 def test_the_page_lists_every_command_and_exit_code() -> None:

@@ -235,6 +235,8 @@ class Handler(BaseHTTPRequestHandler):
             worker = self._worker()
             if self.path == "/worker/enrol":
                 self._send(*self.owner.enrol(json.loads(content), worker))
+            elif self.path == "/health":
+                self._send(200, {"status": "ok"})
             elif worker is None:
                 self._send(401, {"error": "No worker has this secret."})
             elif self.path == "/worker/heartbeat":

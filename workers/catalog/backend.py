@@ -1,5 +1,6 @@
 """One way to NumPy, torch and CuPy: an array-API namespace, its device, and blocks of rows moved there."""
 
+import gc
 import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,18 @@ class Backend:
 
     def astype(self, array: Any, dtype: str) -> Any:
         return self.xp.astype(array, getattr(self.xp, dtype), copy=False)
+
+    def free_memory(self) -> None:
+        """Give the device's memory that no array uses any more back to the driver."""
+        if self.name == "numpy":
+            return
+        gc.collect()
+        library = importlib.import_module(self.name)
+        if self.name == "torch":
+            library.cuda.empty_cache()
+        else:
+            library.get_default_memory_pool().free_all_blocks()
+            library.get_default_pinned_memory_pool().free_all_blocks()
 
     def blocks(self, X: NDArray[np.float64], dtype: str = "float64") -> Iterator[tuple[slice, Any]]:
         """Blocks of rows of `X`, in order, with the slice of rows that each is."""
