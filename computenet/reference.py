@@ -35,6 +35,7 @@ MEANINGS = {
     "MAX_MATRIX_CELLS": "the most cells that a dataset's matrix may have",
     "MAX_RESULT_BYTES": "the largest answer of a worker",
     "MAX_UPLOAD_BYTES": "the largest upload of a dataset",
+    "METRICS_KEY": "opens `GET /metrics` to Prometheus (20 characters or more); else operators alone may",
     "OIDC_CLIENT_ID": "this network's name at the single sign-on provider",
     "OIDC_CLIENT_SECRET": "its secret there",
     "OIDC_ID": "the provider's name in addresses",
@@ -51,6 +52,7 @@ MEANINGS = {
     "THROTTLE_ADDRESS": "calls a minute from one address; a hundred times as many in the sandbox",
     "THROTTLE_USER": "calls a minute by one user; a hundred times as many in the sandbox",
     "WEBHOOK_HOSTS": "exact host names that notices may be sent to, separated by commas",
+    "WORKER_UPGRADE_COMMAND": "what contributors of workers that are too old are told to run",
 }
 COMPUTED = {  # defaults that are no plain values
     "COMPUTENET_HOME": ".computenet",
