@@ -14,7 +14,7 @@ from tests.chaos.network import Network
 from tests.chaos.scale import Scale
 from tests.postgres import NoPostgres, Server
 
-PHASES = ("bank", "storm", "points", "frozen", "away", "disk")
+PHASES = ("storm", "points", "frozen", "away", "disk", "bank")
 MOST_SECONDS = 1200
 
 

@@ -212,6 +212,11 @@ class Network:
         reply.raise_for_status()
         return reply.json()
 
+    def stop(self) -> None:
+        """End everything but Redis and the database."""
+        for name in [name for name in self.programs if name != "redis"]:
+            self.programs.pop(name).kill()
+
     def close(self) -> None:
         for program in reversed(self.programs.values()):
             program.kill()

@@ -13,7 +13,7 @@ from tests.chaos.scale import Scale
 
 KIND = "killed at a commit or publish point"
 QUIET_JOBS = 2  # that pass without another point, and no more are looked for
-LEAST_SECONDS, MOST_SECONDS = 20.0, 240.0
+LEAST_SECONDS, MOST_SECONDS = 20.0, 90.0
 PATIENCE_SECONDS = 90.0
 
 
