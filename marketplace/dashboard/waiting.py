@@ -7,6 +7,7 @@ from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Demand, Waiting, obstacle, shortfall, waiting_reasons
 from marketplace.filters import chosen, gpu_name, word
 from marketplace.models import Assignment, Job, Network, Worker, database_now
+from workers.protocol import is_served
 
 PLURAL = {"is": "are", "has": "have"}
 NAMED = 5  # workers that a sentence names
@@ -80,4 +81,6 @@ def _why_out(worker: Worker) -> str:
         return "it is not active"
     if why := worker.why_resting(database_now()):
         return f"it {why}"
+    if worker.machine.enrolled_at and not is_served(worker.machine.protocol):
+        return "its program is of a version that is not served here"
     return "no machine has enrolled for it"

@@ -11,6 +11,7 @@ from django.db import transaction
 from marketplace.actions import clients, coordination, endings, jobs, workers
 from marketplace.models import Assignment, Client, Job, Worker, database_now
 from tests import factories
+from workers.protocol import PROTOCOL_VERSION
 
 STATES = ("pending", "assigned", "computing", "completed", "verified", "failed", "cancelled")
 WORDS = {"completed": "being checked"}
@@ -45,6 +46,7 @@ def a_worker(name: str = "worker_1", user: User | None = None, **columns: Any) -
     ).worker
     now = database_now()
     fields = {"enrolled_at": now, "last_heartbeat_at": now, "host": None, "queue": f"gpu.rtx-4090.{worker.pk}"}
+    fields["protocol"] = PROTOCOL_VERSION
     Worker.objects.filter(pk=worker.pk).update(**{**fields, **columns})
     worker.refresh_from_db()
     return worker
