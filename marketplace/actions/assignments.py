@@ -1,6 +1,7 @@
 """What a contributor's machine does with an assignment. Every change is fenced: it matches a live row or nothing."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,15 @@ from marketplace import dispatch, notifications, storage
 from marketplace.actions.endings import end_attempt, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.heartbeats import of_machine
+from marketplace.actions.traces import about
 from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
 from marketplace.models import Assignment, Job, Result, Worker, database_now
 from marketplace.verification.answers import bytes_max
 from workers.catalog import MODELS
 from workers.protocol import Specification
+
+logger = logging.getLogger(__name__)
 
 MAX_REASON = 500
 
@@ -84,6 +88,8 @@ def start(*, machine: Worker, assignment_id: UUID) -> Specification:
             after=JobState.COMPUTING,
         )
         notifications.changed("jobs", "workers")
+    with about(job, assignment):
+        logger.info("Assignment %s is started by %s.", assignment.pk, assignment.worker.name)
     return _specification(machine, assignment)
 
 
@@ -229,6 +235,8 @@ def _write_result(
         notifications.changed("jobs", "workers")
         dispatch.verify(str(live.pk))
         dispatch.wake_coordinator()  # the worker is free
+    with about(job, live):
+        logger.info("Assignment %s is answered by %s.", live.pk, live.worker.name)
 
 
 def fail(*, machine: Worker, assignment_id: UUID, fence: int, fault: str, error: str) -> None:
@@ -249,6 +257,8 @@ def fail(*, machine: Worker, assignment_id: UUID, fence: int, fault: str, error:
             actor = live.worker.name
             end_attempt(live, AssignmentState.FAILED, actor=actor, reason=reason, fault=blamed)
             give_up_attempt(job, fault=blamed, actor=actor, reason=reason)
+        with about(job, live):
+            logger.info("Assignment %s failed at %s (%s): %s", live.pk, actor, blamed, reason)
     except Gone as gone:
         raise Conflict(str(gone)) from None
 

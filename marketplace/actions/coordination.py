@@ -1,5 +1,6 @@
 """The coordination cycle: expire, assign, and send again what was lost. Safe to run twice at once."""
 
+import logging
 import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -26,11 +27,14 @@ from marketplace.actions import (
 )
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
+from marketplace.actions.traces import about
 from marketplace.domain import reputation
 from marketplace.domain.lifecycle import LIVE, AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
 from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
 from workers.protocol import is_served
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -246,5 +250,8 @@ def _write_picks(picks: list[Pick], now: datetime) -> None:
         )
         for a in assignments
     )
+    for a in assignments:
+        with about(a.job, a):
+            logger.info("Assignment %s of job %s goes to %s, attempt %d.", a.pk, a.job_id, a.worker.name, a.fence)
     messages = [dispatch.Message(str(a.pk), a.worker.machine.queue) for a in assignments]
     transaction.on_commit(lambda: dispatch.send_assignments(messages))

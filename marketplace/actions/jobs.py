@@ -1,5 +1,6 @@
 """Jobs: submitting and cancelling them."""
 
+import logging
 import secrets
 import uuid
 from datetime import timedelta
@@ -18,6 +19,7 @@ from marketplace.actions.events import record
 from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, open_account, post
 from marketplace.actions.submissions import Plan, Submission, find_client, plan
+from marketplace.actions.traces import about
 from marketplace.domain import escrow, matching
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
@@ -26,6 +28,8 @@ from marketplace.domain.money import to_micro, to_tokens
 from marketplace.models import ApiKey, Assignment, Client, Job, Network, ResourceClass, database_now
 
 __all__ = ["Submission", "cancel", "find_job", "submit"]
+
+logger = logging.getLogger(__name__)
 
 MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 
@@ -46,6 +50,8 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
         planned.brought.insert()
         job = _insert(client, planned, reward, deadline, api_key)
         planned.brought.store()
+    with about(job):
+        logger.info("Job %s is submitted by %s.", job.pk, client.address)
     return job
 
 

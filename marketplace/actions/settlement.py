@@ -17,6 +17,7 @@ from marketplace.actions import payouts, standing
 from marketplace.actions.endings import end_attempt, end_job, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
+from marketplace.actions.traces import about
 from marketplace.domain import escrow, reputation
 from marketplace.domain.ledger import Code
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
@@ -43,6 +44,13 @@ def verify(*, assignment_id: UUID) -> str:
     result = _lease(assignment_id)
     if result is None:
         return ""
+    with about(result.assignment.job, result.assignment):
+        outcome = _check(result)
+        logger.info("Checking assignment %s came to: %s.", assignment_id, outcome or "settled by another")
+    return outcome
+
+
+def _check(result: Result) -> str:
     assignment = result.assignment
     secret = secrets.randbits(128)  # drawn now: the answer is in and cannot be fitted to it
     began = time.monotonic()
@@ -52,7 +60,7 @@ def verify(*, assignment_id: UUID) -> str:
             return _settle_claim(result, check_claim(task))
         finding = check_answer(task, storage.path("results", result.sha256), secret)
     except Exception:
-        logger.exception("Checking assignment %s failed", assignment_id)
+        logger.exception("Checking assignment %s failed", assignment.pk)
         return _release(result)
     seconds = time.monotonic() - began
     if finding.check.verdict != "accepted":
