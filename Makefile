@@ -16,7 +16,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-live pictures lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-live pictures lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -75,6 +75,9 @@ test-versions: ## A lean part of the suite on Python 3.11, 3.12 and 3.13, where 
 
 bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own fit, in one run
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.verification
+
+bench-throughput: $(DEV_STAMP) ## Small jobs a second from submission to payment, beside bare Celery's tasks that do nothing
+	$(ENV_PYTHON) -m benchmarks.throughput
 
 bench-live: $(DEV_STAMP) ## What 200 open pages cost while 20 jobs a second end, for 5 minutes; then 1,000 pages
 	$(ENV_PYTHON) -m benchmarks.live

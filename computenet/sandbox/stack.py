@@ -57,7 +57,7 @@ class Stack:
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
         self.processes = ProcessGroup(home.logs, show, verbose)
-        self._environment: dict[str, str] = {}
+        self.environment: dict[str, str] = {}  # of the processes on the trusted side, once started
         self._redis: EmbeddedRedis | None = None
         if not os.environ.get("REDIS_URL"):
             self._redis = EmbeddedRedis.plan(home.path / "redis", home.redis_port, home.redis_password)
@@ -72,7 +72,7 @@ class Stack:
             path = {"PATH": os.environ.get("PATH", os.defpath)}
             self.processes.start("redis", self._redis.command(), path, folder=ROOT, quiet=True)
             self._redis.wait_until_up()
-        self._environment = {
+        self.environment = {
             **os.environ,
             "COMPUTENET_SANDBOX": "1",
             "COMPUTENET_HOME": str(self.home.path),
@@ -167,7 +167,7 @@ class Stack:
         """Run a command of `manage.py` in this stack's environment, and wait for it."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
-            env=self._environment,
+            env=self.environment,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -184,7 +184,7 @@ class Stack:
         environment: Mapping[str, str] | None = None,
         ready_when: str | None = None,
     ) -> Child:
-        chosen = self._environment if environment is None else environment
+        chosen = self.environment if environment is None else environment
         return self.processes.start(name, command, chosen, folder=ROOT, ready_when=ready_when)
 
     def _prepare(self, options: list[str]) -> Prepared:
