@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 from django.conf import settings
@@ -47,7 +47,8 @@ def ask_due() -> None:
     if last is None or (
         last.checked_at and now - last.checked_at >= timedelta(seconds=settings.POLICY.books_check_seconds)
     ):
-        ask(actor="coordinator")
+        with suppress(Conflict):  # another coordinator asked meanwhile; this cycle has more to do
+            ask(actor="coordinator")
     elif last.checked_at is None and last.sent_at and now - last.sent_at >= SEND_AGAIN:
         BooksCheck.objects.filter(pk=last.pk).update(sent_at=now)
         dispatch.check_books_now(last.pk)

@@ -83,12 +83,14 @@ def run_due(previous_cycle: datetime | None) -> None:
     """What a cycle does: write what is to be said, and have it sent. `previous_cycle` is when the last one ended."""
     now = database_now()
     with transaction.atomic():
-        row = NoticeScan.objects.select_for_update(no_key=True).filter(pk=1).first()
-        due = row is None or row.at is None or now - row.at >= timedelta(seconds=settings.POLICY.notice_scan_seconds)
+        row, _ = NoticeScan.objects.select_for_update(no_key=True).get_or_create(
+            pk=1
+        )  # of two first cycles, one makes it
+        due = row.at is None or now - row.at >= timedelta(seconds=settings.POLICY.notice_scan_seconds)
         late = previous_cycle is not None and (now - previous_cycle).total_seconds()
         stood_still = bool(late and late > settings.POLICY.cycle_late_after_seconds)
         if due or stood_still:
-            scan(row or NoticeScan(), now, previous_cycle if stood_still else None)
+            scan(row, now, previous_cycle if stood_still else None)
     if Notice.objects.filter(sent_at=None, given_up_at=None, due_at__lte=now).exists():
         dispatch.send_notices_now()
 
