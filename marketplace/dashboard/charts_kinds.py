@@ -55,9 +55,12 @@ def scatter(words: Words, groups: Sequence[tuple[str, Points]], centres: Points 
     return _chart(words, ["group", words.x, words.y], rows, body)
 
 
-def line(words: Words, points: Points, *, steps: bool = False, zero: bool = False, labels: Sequence[str] = ()) -> Chart:
-    """One line. `labels` name places on the x axis instead of numbers, first to last, such as dates."""
-    frame = Frame(Axis([x for x, _ in points], words.x), Axis([y for _, y in points], words.y, zero=zero))
+def line(
+    words: Words, points: Points, *, steps: bool = False, span: Sequence[float] = (), labels: Sequence[str] = ()
+) -> Chart:
+    """One line. `labels` name places on the x axis instead of numbers, first to last, such as dates; `span` is on the
+    y axis whatever the points are."""
+    frame = Frame(Axis([x for x, _ in points], words.x), Axis([*(y for _, y in points), *span], words.y))
     body = [frame.grid(x_ticks=not labels), frame.line(points, steps=steps), frame.marks(points, 0)]
     if labels:
         frame.x.low, frame.x.high = min(x for x, _ in points), max(x for x, _ in points)

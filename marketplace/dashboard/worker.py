@@ -121,7 +121,7 @@ def reputation_chart(changes: Sequence[ReputationChange]) -> Chart | None:
         "reputation", "Reputation", f"The last {len(changes)} changes, from {points[0][1]:g} to {points[-1][1]:g}.",
         "change", "of 100",
     )  # fmt: skip
-    return kinds.line(words, points, steps=True, labels=labels)
+    return kinds.line(words, points, steps=True, span=(0, 100), labels=labels)
 
 
 def earnings_chart(worker: Worker) -> Chart:
