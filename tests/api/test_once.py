@@ -143,7 +143,7 @@ def at_once(count: int, act: Any) -> list[Any]:
 
 def test_three_requests_at_once_for_each_key_have_one_effect_and_one_answer(committed_db: str) -> None:
     for name in ("alice", "bob"):
-        register_client(Client(), name, initial_balance=1_000_000)
+        register_client(Client(), name, initial_balance=10_000_000)
 
     def send(index: int) -> tuple[int, bytes]:
         answer = keyed(Client(), "/token/transfer", TRANSFER | {"amount": index + 1}, f"key {index}")
@@ -153,7 +153,9 @@ def test_three_requests_at_once_for_each_key_have_one_effect_and_one_answer(comm
     assert answers[0] == answers[1] == answers[2] and {status for status, _ in answers[0]} == {200}
     moved = Transfer.objects.filter(code="transfer").values_list("amount", flat=True)
     assert sorted(moved) == [(index + 1) * 1_000_000 for index in range(KEYS)]
-    assert Account.objects.get(kind="wallet", name="alice").balance == 1_000_000 * (1_000_000 - sum(range(1, KEYS + 1)))
+    assert Account.objects.get(kind="wallet", name="alice").balance == 1_000_000 * (
+        10_000_000 - sum(range(1, KEYS + 1))
+    )
     assert IdempotencyKey.objects.count() == KEYS
 
 
