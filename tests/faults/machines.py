@@ -65,8 +65,8 @@ class Machine:
         self.hand[assignment] = specification["fence"]
         rng = self.sim.rng
         self.sim.later(rng.expovariate(1 / 3), "computed", lambda: self.finish(assignment))
-        if rng.random() < 0.04:
-            self.freeze(rng.uniform(1, 60))
+        if rng.random() < 0.08:  # often for little more than a lease, so that it wakes before anybody has noticed
+            self.freeze(rng.choice([rng.uniform(1, 60), rng.uniform(15, 20)]))
         elif rng.random() < 0.02:
             self.die(rng.uniform(1, 120))
 

@@ -141,7 +141,7 @@ class Simulator:
 
     def _cycle(self) -> None:
         self.later(CYCLE_SECONDS, "cycle", self._cycle)
-        skipped = self.faults and self.rng.random() < 0.1
+        skipped = self.faults and self.rng.random() < 0.25
         if skipped or self.coordinator_away_until > self.clock.now:
             return
         coordination.run_cycle()

@@ -221,6 +221,27 @@ class Jobs(RuleBasedStateMachine):
                     life.attempts[-1].state = "cancelled"
                 self.end(life, "cancelled", REWARD * MICRO // 10 if computing else 0)
 
+    @rule()
+    def begin(self):
+        """Whoever was told begins: what most often comes next."""
+        self.assign()
+        for life in self.lives:
+            if life.attempts and self.is_live(life, life.attempts[-1], "dispatched"):
+                make.start(life.attempts[-1].row)
+                life.attempts[-1].state, life.state = "started", "computing"
+                life.attempts[-1].due = self.now + settings.POLICY.lease_seconds
+
+    @rule(right=st.booleans(), seconds=st.sampled_from([0, 14, 16]), fails=st.booleans())
+    def newest_answers(self, right, seconds, fails):
+        """The newest attempts answer, or fail, in time or frozen past their leases, which nobody has noticed yet."""
+        self.clock.pass_(seconds)
+        for number, (_, attempt) in enumerate([(x, a) for x in self.lives for a in x.attempts]):
+            if attempt.state == "started":
+                if fails:
+                    self.failure(number, "worker", 1)
+                else:
+                    self.answer(number, right, 1)
+
     @rule(seconds=st.sampled_from([1, 6, 11, 20]))
     def time(self, seconds):
         self.clock.pass_(seconds)
