@@ -289,9 +289,7 @@ if env.bool("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # What the owner of a worker of an older version is told to run; name your own where workers are installed otherwise.
-WORKER_UPGRADE_COMMAND = env.str(
-    "WORKER_UPGRADE_COMMAND", default="git pull && .venv/bin/pip install -r workers/requirements.txt"
-)
+WORKER_UPGRADE_COMMAND = env.str("WORKER_UPGRADE_COMMAND", default="git pull && ~/computenet/bin/pip install ./workers")
 
 # A monitor shows it as its key and may read /metrics, and nothing else; without one, operators alone may.
 METRICS_KEY = env.str("METRICS_KEY", default="")

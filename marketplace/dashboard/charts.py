@@ -78,8 +78,11 @@ def short(value: float) -> str:
 
 
 def clip(text: str, width: int) -> str:
-    """`text` in at most `width` characters, its end given up first."""
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """`text` in at most `width` characters, its middle given up first: long names often differ only at their end."""
+    if len(text) <= width:
+        return text
+    end = (width - 1) // 2
+    return text[: width - 1 - end] + "…" + (text[-end:] if end else "")
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from marketplace.actions.submissions import submission_of
 from marketplace.dashboard import charts_kinds as kinds
 from marketplace.dashboard.charts import Chart
@@ -21,6 +23,7 @@ PHASES = {
     JobState.COMPLETED.value: "being checked",
 }
 PHASES_DRAWN = 12
+AUTHORIZED = '  -H "Authorization: Bearer $COMPUTENET_API_KEY" \\\n'
 
 
 def timeline(job: Job, events: Sequence[Event], now: datetime) -> Chart:
@@ -46,7 +49,7 @@ def timeline(job: Job, events: Sequence[Event], now: datetime) -> Chart:
 
 
 def requests(job: Job, address: str) -> dict[str, str]:
-    """The same job as a curl command and as Python, for the network at `address`."""
+    """The same job as a curl command and as Python, for the network at `address`; the sandbox asks for no key."""
     asked = submission_of(job)
     body: dict[str, Any] = {
         "client_address": asked.client_address,
@@ -64,17 +67,18 @@ def requests(job: Job, address: str) -> dict[str, str]:
     curl = (
         f"curl -X POST {shlex.quote(f'{address}/job/submit')} \\\n"
         "  -H 'Content-Type: application/json' \\\n"
-        '  -H "Authorization: Bearer $COMPUTENET_API_KEY" \\\n'
+        f"{'' if settings.SANDBOX else AUTHORIZED}"
         f"  -d {shlex.quote(json.dumps(body | more))}"
     )
     options = "".join(f", {name}={value!r}" for name, value in {**asked.params, **more}.items() if name != "params")
+    key = "" if settings.SANDBOX else " os.environ.get('COMPUTENET_API_KEY'),"
     python = (
-        "import os\n"
+        f"{'' if settings.SANDBOX else 'import os'}\n"
         "from computenet_client import Dataset, Network\n\n"
-        f"network = Network({address!r}, os.environ.get('COMPUTENET_API_KEY'), client={asked.client_address!r})\n"
+        f"network = Network({address!r},{key} client={asked.client_address!r})\n"
         f"data = Dataset({asked.dataset!r}, rows={job.dataset.rows}, columns=())\n"
         f"job = network.submit({asked.model_type!r}, data, reward={asked.reward!r}{options})\n"
         "job.wait()\n"
         "result = job.result()  # NumPy arrays by name\n"
     )
-    return {"curl": curl, "python": python}
+    return {"curl": curl, "python": python.lstrip()}

@@ -43,7 +43,7 @@ def ledger(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         "codes": statement.WORDS,
         "account": request.GET.get("account", ""),
         "query": urlencode({name: request.GET[name] for name in ("code", "account") if request.GET.get(name)}),
-        "issued": tokens.total_supply(),
+        "issued": -checked.by_kind.get("issuance", 0) if checked else tokens.total_supply(),
         "checked": checked,
         "checking": BooksCheck.objects.filter(checked_at=None).exists(),
         "kinds": [(kind, checked.by_kind.get(kind, 0)) for kind in KINDS] if checked else [],

@@ -8,7 +8,7 @@ import pytest
 from django.template.loader import render_to_string
 
 from marketplace.dashboard import charts_kinds as kinds
-from marketplace.dashboard.charts import Axis, Chart, short
+from marketplace.dashboard.charts import Axis, Chart, clip, short
 
 WORDS = kinds.Words("it", "A <title>", "Says & shows.", "across", "up", "400 of 1,000 were drawn.")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,6 +62,11 @@ def test_an_axis_holds_all_its_values_and_some_round_numbers(values: list[float]
     assert axis.low < axis.high and 2 <= len(axis.at) <= 12
     assert all(axis.low <= value <= axis.high for value in axis.at)
     assert all(0 <= axis.share(value) <= 1 for value in finite)
+
+
+def test_long_names_that_differ_at_their_end_stay_different() -> None:
+    assert [clip(f"measurement_of_sensor_{i}", 12) for i in "12"] == ["measur…sor_1", "measur…sor_2"]
+    assert [clip("abcdef", width) for width in (1, 2, 3, 6)] == ["…", "a…", "a…f", "abcdef"]
 
 
 def test_numbers_on_axes_are_short() -> None:

@@ -107,6 +107,7 @@ def test_the_same_job_as_curl_and_as_python_makes_the_same_job(client):
     job = factories.make_job(model_type="ridge_regression", data=data, params={"alpha": 2.0}, columns=[0, 2], target=3)
     html = unescape(body(client, page_of(job)))
     curl, python = (part.split("</code>")[0] for part in html.split("<code>")[1:])
+    assert "COMPUTENET_API_KEY" not in html  # the sandbox would refuse a key that is not one
     words = shlex.split(curl)
     assert words[:4] == ["curl", "-X", "POST", "http://testserver/job/submit"]
     sent = json.loads(words[-1])

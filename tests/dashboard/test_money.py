@@ -2,7 +2,7 @@
 
 import pytest
 
-from marketplace.actions import books, coordination
+from marketplace.actions import books, coordination, minting
 from marketplace.dashboard import statement
 from marketplace.domain.errors import Conflict
 from marketplace.models import Account, Allowance, BooksCheck, Transfer
@@ -124,6 +124,9 @@ def test_the_books_are_checked_by_time_and_by_an_operators_word(client, two):
     client.force_login(two[1])
     assert "The books add up" in text(client.get("/dashboard/ledger/"))
     assert client.post("/dashboard/ledger/check/").status_code == 403
+    minting.mint(amount=7, reason="more", actor="olga")
+    cards = client.get("/dashboard/ledger/").context
+    assert cards["issued"] == sum(amount for _, amount in cards["kinds"])  # all of one moment
     client.force_login(cast.olga())
     client.post("/dashboard/ledger/check/")
     assert BooksCheck.objects.first().asked_by == "olga"
