@@ -1,7 +1,7 @@
 """A new job in three steps: the data, the model, and a quote before anything is held. No step needs JavaScript."""
 
-import uuid
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal, InvalidOperation
 from io import BytesIO
 from typing import Any, BinaryIO, cast
@@ -19,13 +19,14 @@ from marketplace.actions.once import canonical, once
 from marketplace.dashboard.access import Viewer, acting_user, page, require_scope
 from marketplace.dashboard.new_job_draft import CHOSEN_MOST, SAMPLE, Draft, ModelForm, default_target, usable
 from marketplace.domain.access import Scope
-from marketplace.domain.errors import KeyReused, NotFound, Refused
+from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Dataset, Job
 from marketplace.tables.preview import first_rows
 
 PREVIEW_ROWS, PREVIEW_COLUMNS = 6, 12
 LISTED = 8  # datasets that are offered again
 MAX_PASTED = 2 * 1024**2
+KNOWN = "This job was submitted before: here it is, and nothing more is held. Submit it again makes another one."
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,15 @@ def _preview(draft: Draft, dataset: Dataset) -> dict[str, Any]:
     if draft.columns is not None and draft.target is not None and draft.target < len(columns):
         columns[draft.target] = replace(columns[draft.target], ticked=True)
     upload, matrix = storage.path("uploads", dataset.pk), storage.path("matrices", dataset.matrix_sha256)
+    target = draft.target if draft.target is not None else default_target(dataset)
+    if target is not None and not (target < len(columns) and columns[target].usable):
+        target = None
     return {
         "dataset": dataset,
         "columns": columns,
         "choosable": len(columns) <= CHOSEN_MOST,
         "unusable": [column for column in columns if not column.usable],
-        "target": draft.target if draft.target is not None else default_target(dataset),
+        "target": target,
         "shown_columns": columns[:PREVIEW_COLUMNS],
         "hidden_columns": max(0, len(columns) - PREVIEW_COLUMNS),
         "rows": first_rows(upload, matrix, dataset.format, PREVIEW_ROWS, PREVIEW_COLUMNS),
@@ -143,7 +147,7 @@ def show_model(
     if dataset is not None:
         place = draft.target if draft.target is not None else default_target(dataset)
         names = dataset.column_names
-        context["target"] = names[place] if place < len(names) else ""
+        context["target"] = names[place] if place is not None and place < len(names) else ""
     return render(request, "dashboard/new_job_model.html", context, status=status)
 
 
@@ -158,23 +162,25 @@ def quote_step(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     form = ModelForm(dict(draft.rest), viewer=viewer)
     if not form.is_valid():
         return show_model(request, viewer, draft, dataset, form, status=400)
-    submission = form.submission(draft, dataset)
     try:
+        submission = form.submission(draft, dataset)
         quote = quotes.quote(submission=submission, user=user)
     except Refused as refusal:
         form.add_error(None, str(refusal))
         return show_model(request, viewer, draft, dataset, form, status=refusal.status)
     try:
         if request.method == "POST":
-            job = _submit(request, draft, submission, user)
-            messages.success(request, "The job is submitted and its reward is held.")
+            job, known = _submit(request, submission, user)
+            if known:
+                messages.info(request, KNOWN)
+            else:
+                messages.success(request, "The job is submitted and its reward is held.")
             return redirect("job", job_id=job.pk)
         if draft.reward:
             asked = replace(submission, reward=_reward(draft.reward))
             quote = quotes.quote(submission=asked, user=user)
     except Refused as refusal:
-        status = 409 if isinstance(refusal, KeyReused) else refusal.status
-        return show_quote(request, viewer, draft, submission, quote, refused=str(refusal), status=status)
+        return show_quote(request, viewer, draft, submission, quote, refused=str(refusal), status=refusal.status)
     return show_quote(request, viewer, draft, submission, quote)
 
 
@@ -197,7 +203,6 @@ def show_quote(
         "unnamed": quote["workers_able"] - len(quote["workers"]),
         "short": quote["balance_after"] is not None and quote["balance_after"] < 0,
         "missing": -quote["balance_after"] if quote["balance_after"] is not None else 0,
-        "key": uuid.uuid4(),
         "refused": refused,
         "deadline_seconds": submission.deadline_seconds or settings.POLICY.deadline_seconds,
     }
@@ -213,22 +218,26 @@ def _reward(text: str) -> Decimal:
 
 class SubmitForm(forms.Form):
     reward = forms.DecimalField()
-    key = forms.UUIDField()
 
 
-def _submit(request: HttpRequest, draft: Draft, submission: jobs.Submission, user: Any) -> Job:
-    """
+def _submit(request: HttpRequest, submission: jobs.Submission, user: Any) -> tuple[Job, bool]:
+    """The job, and whether it was made before: what is asked is its own idempotency key.
+
+    So the same job asked for again (a second click, the browser's Back) leads to the first while the key is kept.
+
     Raises:
-        Refused: as the submission is; the same form sent twice is the same job.
+        Refused: as the submission is.
     """
     sent = SubmitForm(request.POST)
     if not sent.is_valid():
         raise Refused("reward must be a number of tokens.")
-    asked = replace(submission, reward=sent.cleaned_data["reward"])
-    body = canonical("job", replace(draft, reward="").query, str(asked.reward))
+    reward = sent.cleaned_data["reward"]
+    asked = replace(submission, reward=reward)
+    body = canonical("job", asdict(asked) | {"reward": str(reward.normalize())})
+    key = f"page:{hashlib.sha256(body).hexdigest()}"
 
     def act() -> bytes:
         return str(jobs.submit(submission=asked, user=user).pk).encode()
 
-    job_id, _ = once(user=user, key=f"page:{sent.cleaned_data['key']}", request=body, act=act)
-    return Job.objects.get(pk=job_id.decode())
+    job_id, known = once(user=user, key=key, request=body, act=act)
+    return Job.objects.get(pk=job_id.decode()), known

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from marketplace.actions.submissions import Submission, submission_of
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.forms import JobForm
+from marketplace.domain.errors import Refused
 from marketplace.models import Dataset, Job
 from workers.catalog import MODELS
 from workers.catalog.gpus import KNOWN_GPUS
@@ -93,9 +94,11 @@ def usable(column: Mapping[str, Any]) -> bool:
     return column["matrix_column"] is not None and not column["missing"]
 
 
-def default_target(dataset: Dataset) -> int:
+def default_target(dataset: Dataset) -> int | None:
+    """The column that was brought as y, or the last; None where that is none to predict."""
     names = dataset.column_names
-    return names.index(dataset.default_target) if dataset.default_target in names else len(names) - 1
+    place = names.index(dataset.default_target) if dataset.default_target in names else len(names) - 1
+    return place if usable(dataset.columns[place]) else None
 
 
 class ModelForm(JobForm):
@@ -125,14 +128,19 @@ class ModelForm(JobForm):
         return any(field.value() or field.errors for field in self.demands())
 
     def submission(self, draft: Draft, dataset: Dataset | None) -> Submission:
-        """What the actions are asked, with the reward that the draft says."""
+        """What the actions are asked, without a reward.
+
+        Raises:
+            Refused: a target is needed, and none was chosen.
+        """
         data = self.cleaned_data
         model = MODELS[data["model_type"]]
         target = columns = None
         if dataset is not None:
-            target = (
-                (draft.target if draft.target is not None else default_target(dataset)) if model.needs_target else None
-            )
+            if model.needs_target:
+                target = draft.target if draft.target is not None else default_target(dataset)
+                if target is None:
+                    raise Refused(f"{model.title} predicts a column: go back to the data and choose the target.")
             ticked = draft.columns
             if ticked is None:
                 ticked = tuple(i for i, column in enumerate(dataset.columns) if usable(column))

@@ -106,7 +106,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "/dashboard/workers/<str:name>/unstake/": {"amount": "1"},
     "/dashboard/workers/<str:name>/hours/": {"schedule": "", "time_zone": "UTC"},
     "/dashboard/jobs/new/": {"pasted": "1,2\n3,4\n"},
-    "/dashboard/jobs/new/quote/": {"reward": "20", "key": "00000000-0000-4000-8000-000000000001"},
+    "/dashboard/jobs/new/quote/": {"reward": "20"},
     "/dashboard/jobs/": {"job-client_address": "alices_lab", "job-model_type": "pca_analysis", "job-reward": "20"},
 }
 

@@ -1,6 +1,5 @@
 """The three steps of a new job: data, model, quote. Nothing is held before the last one is posted."""
 
-import re
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -41,9 +40,7 @@ def upload(client: Any, content: bytes = TABLE, name: str = "flats.csv") -> str:
 
 
 def submit(client: Any, address: str, reward: str = "5", **more: str) -> Any:
-    key = re.search(r'name="key" value="([^"]+)"', body(client, address))
-    assert key
-    return client.post(address, {"reward": reward, "key": key[1], **more}, headers=HTML)
+    return client.post(address, {"reward": reward, **more}, headers=HTML)
 
 
 def test_an_upload_is_shown_with_its_first_rows_and_types(client):
@@ -100,14 +97,31 @@ def test_text_and_gaps_are_left_out_unless_all_is_chosen_by_hand(client):
     assert response.status_code == 400 and "is text and cannot be used" in response.content.decode()
 
 
-def test_the_same_form_sent_twice_is_one_job(client):
+def test_a_table_that_ends_in_text_has_no_target_until_one_is_chosen(client):
+    cast.a_client("alice")
+    address = upload(client, b"length,width,species\n1,2,setosa\n2,3,virginica\n4,4,setosa\n")
+    html = body(client, address)
+    assert '<option value="" selected>choose a column</option>' in html and "write classes as numbers" in html
+    dataset = parse_qs(urlsplit(address).query)["dataset"][0]
+    asked = f"{QUOTE}?dataset={dataset}&c=0&c=1&client_address=alice&model_type=linear_regression&target="
+    response = client.get(asked, headers=HTML)
+    assert response.status_code == 400 and "choose the target" in response.content.decode()
+    assert "What it would take" in body(client, asked + "1")
+
+
+def test_the_same_job_asked_for_again_is_one_job_until_it_is_said_to_be_another(client):
     cast.a_client("alice")
     address = f"{QUOTE}?dataset=sample&client_address=alice&model_type=kmeans_clustering"
-    key = re.search(r'name="key" value="([^"]+)"', body(client, address))[1]  # type: ignore[index]
-    first, second = (client.post(address, {"reward": "5", "key": key}, headers=HTML) for _ in "12")
+    first = submit(client, address)
+    body(client, address)  # the browser's Back
+    second = submit(client, address, reward="5.0")
     assert first.headers["Location"] == second.headers["Location"] and Job.objects.count() == 1
-    assert client.post(address, {"reward": "6", "key": key}, headers=HTML).status_code == 409
-    assert Job.objects.count() == 1
+    assert Transfer.objects.filter(code="hold").count() == 1
+    page = body(client, second.headers["Location"])
+    assert "submitted before" in page and "Submit it again</button>" in page
+    client.post(f"{first.headers['Location']}retry/", headers=HTML)
+    submit(client, address, reward="6")
+    assert Job.objects.count() == 3
 
 
 def test_demands_and_parameters_reach_the_job_and_the_quote_says_whom_they_keep_out(client):
