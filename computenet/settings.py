@@ -194,6 +194,7 @@ AXES_VERBOSE = False
 AXES_DISABLE_ACCESS_LOG = True
 _email = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update({name: value for name, value in _email.items() if name.startswith("EMAIL_")})
+EMAIL_TIMEOUT = 10  # seconds: a mail server that does not answer holds up nothing else
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="computenet@localhost")
 
 WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])  # exact names that notices may be sent to

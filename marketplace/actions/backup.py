@@ -78,9 +78,10 @@ def restore(folder: Path) -> None:
     dump, files = folder / DUMPS[connection.vendor], folder / FILES
     if (folder / "unfinished").exists() or not dump.is_file() or not files.is_file():
         raise Failed(f"{folder} holds no finished backup of a {connection.vendor} database.")
+    home = settings.COMPUTENET_HOME
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)  # SQLite's file may lie in it
     if "marketplace_account" in connection.introspection.table_names():
         raise Failed("The database is not empty; name a new one in DATABASE_URL, and keep the old one until it works.")
-    home = settings.COMPUTENET_HOME
     there = next((home / name for name in ("files", "log_key") if (home / name).exists()), None)
     if there is not None:
         raise Failed(f"{there} is there already; name a new folder in COMPUTENET_HOME.")
@@ -89,7 +90,6 @@ def restore(folder: Path) -> None:
     else:
         how = ("--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction")
         _run("pg_restore", *how, f"--dbname={settings.DATABASES['default']['NAME']}", str(dump))
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tarfile.open(files) as archive:
         archive.extractall(home, filter="data")
 

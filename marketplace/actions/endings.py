@@ -81,8 +81,10 @@ def end_job(
 
 def give_up_attempt(job: Job, *, fault: Fault, actor: str, reason: str) -> None:
     """After an attempt that brought no right answer: back into the queue, or to the job's end and a refund."""
+    # What was called off (its owner wanted the machine back, it was drained) says nothing of the job.
+    called_off = Assignment.objects.filter(job=job, state=AssignmentState.CANCELLED.value).count()
     state = after_lost_attempt(
-        attempt=job.attempt,
+        attempt=job.attempt - called_off,
         max_attempts=job.max_attempts,
         past_deadline=database_now() >= job.deadline_at,
         fault=fault,

@@ -38,7 +38,8 @@ def _expire(assignment_id) -> int:
     with transaction.atomic():
         found = Assignment.objects.filter(pk=assignment_id).values_list("job", flat=True)
         job = Job.objects.select_for_update(no_key=True).get(pk__in=found)
-        assignment = Assignment.objects.select_related("worker__host", "job").get(pk=assignment_id)
+        rows = Assignment.objects.select_related("worker__host", "job").select_for_update(no_key=True, of=("self",))
+        assignment = rows.get(pk=assignment_id)  # locked: a heartbeat that came in time may still be committing
         if assignment.state not in OPEN or assignment.lease_expires_at >= database_now():
             return 0  # renewed, or answered, while we waited for the lock
         started = assignment.state == AssignmentState.STARTED.value

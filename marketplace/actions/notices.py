@@ -6,6 +6,7 @@ along, so that whoever receives it twice can tell.
 
 import secrets
 import shutil
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import F
 
@@ -28,6 +30,8 @@ LAG = timedelta(seconds=15)  # longer than a transaction lasts: events below the
 MOST_EVENTS = 20_000  # of one scan; the next goes on
 MOST_LINES = 20
 BATCH = 50
+BATCH_SECONDS = 20.0
+SENDING, SENDING_SECONDS = "notices-being-sent", 120  # longer than a batch and its last try take
 MOST_TRIES = 8
 FIRST_WAIT = timedelta(seconds=10)  # then twice as long after each try
 KEPT = timedelta(days=30)
@@ -103,7 +107,7 @@ def scan(row: NoticeScan, now: datetime, stood_still_since: datetime | None = No
     last = min(last, begin + MOST_EVENTS)
     if choices:
         found = [*_of_events(begin, last), *_silent(now), *_low(now), *_operators(now, stood_still_since)]
-        _write([word for word in found if word.user_id in choices], choices)
+        _write([word for word in found if word.user_id in choices], choices, now)
     row.event, row.at = max(begin, last), now
     row.save()
     Notice.objects.filter(created_at__lt=now - KEPT).delete()
@@ -158,7 +162,7 @@ def _operators(now: datetime, stood_still_since: datetime | None) -> Iterator[Wo
         yield from (Word(user_id, kind, about, line) for kind, about, line in found)
 
 
-def _write(words: list[Word], choices: dict[int, NoticeChoice]) -> None:
+def _write(words: list[Word], choices: dict[int, NoticeChoice], now: datetime) -> None:
     """One row a user, kind and channel; what was told before is left out."""
     told = set(Notice.objects.filter(about__in=[word.about for word in words]).values_list("user_id", "about"))
     groups: dict[tuple[int, Kind], list[Word]] = defaultdict(list)
@@ -173,18 +177,33 @@ def _write(words: list[Word], choices: dict[int, NoticeChoice]) -> None:
         subject = f"computenet: {kind.label.replace(' of mine', '')}" + (f" ({len(group)})" if len(group) > 1 else "")
         choice = choices[user_id]
         channels = [Notice.Channel.EMAIL] * choice.by_email + [Notice.Channel.WEBHOOK] * bool(choice.webhook_url)
-        rows += [
-            Notice(user_id=user_id, kind=kind, channel=each, about=group[0].about, subject=subject, lines=lines)
-            for each in channels
-        ]
+        for each in channels:
+            one = {"user_id": user_id, "kind": kind, "channel": each, "subject": subject}
+            rows.append(Notice(**one, about=group[0].about, lines=lines))
+            # The others are told in the first one's lines: they have none, and are known as told.
+            rows += [Notice(**one, about=word.about, sent_at=now) for word in group[1:]]
     Notice.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def send_due() -> int:
-    """Try what is due, a row at a time and outside any transaction. Answers how many arrived."""
-    now, sent = database_now(), 0
+    """Try what is due, by one sender at a time, a row at a time and outside any transaction. Answers how many arrived.
+
+    It takes its time, and the queue that it runs in has other work: so no second sender, and no batch without end.
+    """
+    if not cache.add(SENDING, 1, SENDING_SECONDS):
+        return 0
+    try:
+        return _send_batch()
+    finally:
+        cache.delete(SENDING)
+
+
+def _send_batch() -> int:
+    now, sent, ends_at = database_now(), 0, time.monotonic() + BATCH_SECONDS
     due = Notice.objects.filter(sent_at=None, given_up_at=None, due_at__lte=now).order_by("due_at")
     for notice in due.select_related("user__notice_choice")[:BATCH]:
+        if time.monotonic() > ends_at:
+            break
         wait = FIRST_WAIT * 2**notice.tries
         mine = Notice.objects.filter(pk=notice.pk, due_at=notice.due_at, sent_at=None)
         if mine.update(due_at=database_now() + wait, tries=F("tries") + 1):  # of two senders, one tries

@@ -25,7 +25,7 @@ class _Taken(Exception):
     """Somebody else was first with this key."""
 
 
-def once(*, user: Any, key: str, request: bytes, act: Callable[[], bytes]) -> tuple[bytes, bool]:
+def once(*, user: Any, key: str, request: bytes, act: Callable[[], bytes], client: str = "") -> tuple[bytes, bool]:
     """Do `act` unless this user has had it done under this key; answers what it answered, and whether that is old.
 
     The key's row and the effect commit together, or neither does: a refusal keeps nothing, and the key stays free.
@@ -33,6 +33,7 @@ def once(*, user: Any, key: str, request: bytes, act: Callable[[], bytes]) -> tu
 
     Args:
         user: whose key it is; None for whoever is not logged in, in the sandbox.
+        client: whose key it is among those of `user`; each client has keys of its own.
         request: what was asked, in one form for the same question.
         act: does it and answers the JSON of the answer; runs in a transaction, so it must not speak to the network.
 
@@ -43,6 +44,8 @@ def once(*, user: Any, key: str, request: bytes, act: Callable[[], bytes]) -> tu
     """
     if not 1 <= len(key) <= MAX_LENGTH or not key.isprintable():
         raise Refused(f"An Idempotency-Key is 1 to {MAX_LENGTH} printable characters.")
+    if client:
+        key = hashlib.sha256(f"{client}\0{key}".encode()).hexdigest()
     asked = hashlib.sha256(request).hexdigest()
     if (known := _answered(user, key, asked)) is not None:
         return known, True

@@ -39,7 +39,7 @@ def _archive(job: Job) -> Iterator[np.lib.npyio.NpzFile]:
 
 
 def read_result(*, job: Job, limit: int | None) -> dict[str, Any]:
-    """The result's fields, ready for JSON, with who computed it.
+    """The result's fields, ready for JSON, with who computed it; NaN is null there.
 
     An array of more than `limit` numbers is left out and named in `omitted`; its header alone is read.
 
@@ -53,12 +53,18 @@ def read_result(*, job: Job, limit: int | None) -> dict[str, Any]:
             if limit is not None and _size(archive, name) > limit:
                 omitted.append(name)
             else:
-                found[name] = archive[name].tolist()
+                found[name] = _for_json(archive[name])
     found["worker_id"] = job.worker.name if job.worker else None
     found["gpu_type"] = job.worker.gpu_type if job.worker else None
     if omitted:
         found["omitted"] = omitted
     return found
+
+
+def _for_json(array: NDArray[Any]) -> Any:
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return array.tolist()
+    return np.where(np.isfinite(array), array.astype(object), None).tolist()
 
 
 def map_arrays(*, job: Job) -> dict[str, NDArray[Any]]:

@@ -79,7 +79,7 @@ class Trigger(Call):
 
     scope = Scope.OPERATE
 
-    @documented(Done, tags=["network"], once=True, operation_id="coordination_trigger")
+    @documented(Done, tags=["network"], operation_id="coordination_trigger")
     def post(self, request):
         self.parsed()
         assigned = coordination.trigger(actor=self.actor)

@@ -14,7 +14,7 @@ class Pause(Call):
     serializer_class = PauseWorker
     scope = Scope.CONTRIBUTE
 
-    @documented(OwnersWish, missing=True, tags=["worker"], once=True, operation_id="worker_pause")
+    @documented(OwnersWish, missing=True, tags=["worker"], operation_id="worker_pause")
     def post(self, request, name: str):
         hand_back = self.parsed()["hand_back"]
         worker = pauses.set_paused(name=name, paused=True, user=self.acting_user, actor=self.actor, hand_back=hand_back)

@@ -38,7 +38,7 @@ class NotifyForm(PlainForm):
 
 def show(request: HttpRequest, form: NotifyForm, *, status: int = 200, secret: str = "") -> HttpResponse:
     user: Any = request.user
-    sent = Notice.objects.filter(user=user)[:SHOWN]
+    sent = Notice.objects.filter(user=user).exclude(lines=[])[:SHOWN]
     context = {"form": form, "secret": secret, "notices": sent}
     return render(request, "account/notifications.html", context, status=status)
 

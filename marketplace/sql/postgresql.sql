@@ -159,7 +159,8 @@ BEGIN
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')::int
-      OR NEW.attempt > NEW.max_attempts THEN
+      OR NEW.attempt > NEW.max_attempts AND NEW.attempt > NEW.max_attempts + (  -- what was called off does not count
+        SELECT count(*) FROM marketplace_assignment WHERE job_id = NEW.id AND state = 'cancelled') THEN
     RAISE EXCEPTION 'an attempt counts up by one, when the job is assigned'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;

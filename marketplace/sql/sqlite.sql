@@ -127,7 +127,8 @@ CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
           ('computing', 'started'), ('completed', 'submitted'), ('verified', 'accepted')));
   SELECT RAISE(ABORT, 'an attempt counts up by one, when the job is assigned')
     WHERE NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')
-      OR NEW.attempt > NEW.max_attempts;
+      OR NEW.attempt > NEW.max_attempts AND NEW.attempt > NEW.max_attempts + (  -- what was called off does not count
+        SELECT count(*) FROM marketplace_assignment WHERE job_id = NEW.id AND state = 'cancelled');
   SELECT RAISE(ABORT, 'a job is assigned only with its whole reward in escrow')
     WHERE OLD.state = 'pending' AND NEW.state = 'assigned' AND NOT EXISTS (
       SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = NEW.reward);

@@ -28,7 +28,10 @@ QUOTED = re.compile(r'(?:^|(?<=[,;\t\r\n]))"[^"]*(?:""[^"]*)*"')
 LINE_END = re.compile(r"\r\n|\r|\n")
 FIRST_LINE_TOO_LONG = "The first line is longer than 4 MiB; is this a CSV file?"
 DECIMAL_COMMA = r"^\s*[+-]?\d[\d.]*,\d+(?:[eE][+-]?\d+)?\s*$"
-DECIMAL_COMMA_REFUSED = "The numbers of the file are written with a decimal comma; write them with a point, as in 1.5."
+DECIMAL_COMMA_REFUSED = (
+    "The numbers of {} are written with commas; write them with a point in the place of a decimal comma, and with "
+    "nothing between thousands, as in 1234.5."
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def _refuse_decimal_commas(line: str) -> None:
         written_so = [bool(re.match(DECIMAL_COMMA, cell)) for cell in cells]
         others = (cell for cell, comma in zip(cells, written_so, strict=True) if not comma)
         if len(cells) > 1 and any(written_so) and all(_is_number(cell) for cell in others):
-            raise Refused(DECIMAL_COMMA_REFUSED)
+            raise Refused(DECIMAL_COMMA_REFUSED.format("the file"))
 
 
 def read_shape(path: Path) -> Shape:
@@ -247,11 +250,19 @@ def _narrowest(cells: pa.Array) -> str:
     return "int64"
 
 
-def _has_decimal_commas(path: Path, shape: Shape, extent: Extent) -> bool:
-    """Whether the first block has a column of nothing but numbers written with a decimal comma."""
-    batch = next(_batches(path, shape, extent, dict.fromkeys(shape.names, pa.string())))
-    columns = (column.drop_null() for column in batch.columns)
-    return any(len(cells) and pc.all(pc.match_substring_regex(cells, DECIMAL_COMMA)).as_py() for cells in columns)
+def _refuse_columns_with_commas(path: Path, shape: Shape, extent: Extent, text: list[str]) -> None:
+    """Refuse the file by the first of the `text` columns that is nothing but numbers with commas in its first block.
+
+    Raises:
+        Refused: it would be text, and go missing from the fit without a word.
+    """
+    if not text:
+        return
+    batch = next(_batches(path, shape, extent, dict.fromkeys(text, pa.string())))
+    for name in text:
+        cells = batch.column(name).drop_null()
+        if len(cells) and pc.all(pc.match_substring_regex(cells, DECIMAL_COMMA)).as_py():
+            raise Refused(DECIMAL_COMMA_REFUSED.format(f'column "{name[:80]}"'))
 
 
 def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], MatrixWriter]:
@@ -265,9 +276,9 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
     numeric = _numeric_names(path, shape, extent)
     place = {name: i for i, name in enumerate(name for name in shape.names if name in numeric)}
     columns = [Column(name, numeric.get(name, "text"), place.get(name)) for name in shape.names]
+    _refuse_columns_with_commas(path, shape, extent, [name for name in shape.names if name not in numeric])
     if not place:
-        why = f" {DECIMAL_COMMA_REFUSED}" if _has_decimal_commas(path, shape, extent) else ""
-        raise Refused(f"No column of the file is numeric.{why}")
+        raise Refused("No column of the file is numeric.")
     writer = MatrixWriter(matrix, len(place), max_cells)
     for batch in _batches(path, shape, extent, dict.fromkeys(place, pa.string())):
         block = np.empty((batch.num_rows, len(place)))

@@ -193,3 +193,14 @@ def test_the_page_makes_shows_once_and_revokes(alice: Any) -> None:
     assert http.post(f"/account/keys/{key.pk}/revoke/").status_code == 302
     key.refresh_from_db()
     assert key.revoked_at is not None
+
+
+def test_a_keys_answer_is_not_given_again_to_another_credential_of_the_same_user(alice: Any) -> None:
+    strong = {"name": "laptop", "scopes": ["read", "submit", "contribute"]}
+    session = Client()
+    session.force_login(alice)
+    sent = {"content_type": "application/json", "headers": {"Idempotency-Key": "1"}}
+    assert session.post("/keys", strong, **sent).status_code == 200
+    weak = with_key(a_key(alice, "submit", spending_limit=1))
+    assert weak.post("/keys", strong, **sent).status_code == 422
+    assert session.post("/keys", strong, **sent).status_code == 200

@@ -193,3 +193,13 @@ def test_the_page_keeps_a_choice_and_shows_the_secret_once(client, receiver):
     form["notify-webhook_url"] = "https://evil.org/"
     answer = client.post("/account/notifications/", form)
     assert answer.status_code == 400 and "does not list evil.org" in answer.content.decode()
+
+
+def test_several_that_fell_silent_together_are_told_in_one_notice(receiver):
+    alice, _ = alice_with(["worker_silent"], by_email=True)
+    for i in range(5):
+        factories.make_worker(name=f"w{i}", user=alice)
+    Worker.objects.update(last_heartbeat_at=database_now() - timedelta(hours=1))
+    scan()
+    scan()
+    assert [len(notice.lines) for notice in Notice.objects.exclude(lines=[]).filter(channel="email")] == [5]

@@ -105,3 +105,11 @@ def test_another_client_may_use_the_same_key(client: Client) -> None:
         body = {"client_address": name, "model_type": "linear_regression", "reward": 50, "data": ROWS}
         assert post(client, "/job/submit", body, headers={"Idempotency-Key": "k"}).status_code == 200
     assert Job.objects.count() == 2
+
+
+def test_a_fit_without_standard_errors_can_be_read(client: Client) -> None:
+    """As many rows as coefficients leave no degree of freedom."""
+    job_id = verified(client, data={"X": [[1.0], [2.0]], "y": [2.0, 5.0]})
+    for read in (client.get(f"/job/{job_id}/status").json()["result"], client.get(f"/job/{job_id}/result").json()):
+        assert read["standard_errors"] == [None]
+        np.testing.assert_allclose(read["coefficients"], [3.0])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.test import Client
 
-from marketplace.actions import coordination, heartbeats
+from marketplace.actions import coordination, heartbeats, pauses
 from marketplace.actions.expiry import expire_leases
 from marketplace.models import Assignment, Job, Worker
 from tests import factories as make
@@ -98,3 +98,17 @@ def test_a_machine_that_said_it_stands_aside_is_no_no_show() -> None:
     heartbeats.heartbeat(machine=worker, request=MACHINE | {"aside": "another process uses the GPU"})
     Assignment.objects.filter(pk=assignment.pk).update(lease_expires_at=datetime.now(UTC) - timedelta(seconds=1))
     assert expire_leases() == 1 and stake_and_reputation(worker) == before
+
+
+def test_handing_back_again_and_again_uses_up_none_of_the_jobs_attempts() -> None:
+    make.make_client()
+    make.make_worker()
+    job = make.make_job()
+    for _ in range(job.max_attempts + 2):
+        coordination.assign_pending()
+        job.refresh_from_db()
+        assert job.state == "assigned"
+        for paused in (True, False):
+            pauses.set_paused(name="rtx4090", paused=paused, user=None, actor="owner", hand_back=paused)
+    job.refresh_from_db()
+    assert job.state == "pending"

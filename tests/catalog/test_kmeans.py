@@ -1,6 +1,7 @@
 """K-means against scikit-learn, and against workers that cheat."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from sklearn.datasets import make_blobs
 from tests.catalog.data import FLOAT32, NAMES, TRIALS, fitted, make
 from tests.catalog.kmeans_cheats import CHEATS, MODEL, SEED, Prepared, true_errors
 from workers.catalog import kmeans
-from workers.catalog.base import headers
+from workers.catalog.backend import NUMPY
+from workers.catalog.base import headers, no_progress
+from workers.catalog.lloyd import Means
 from workers.catalog.parameters import ParameterError
 
 
@@ -192,3 +195,28 @@ def test_wrong_labels_are_missed_no_more_often_than_stated(monkeypatch):
         except kmeans.Wrong:
             pass
     assert 0 < missed / trials <= (1 - share) ** from_sample + 3 * (0.25 / trials) ** 0.5
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-8, 1e-5])
+def test_starts_that_tie_are_told_apart_by_rounding_and_nobody_is_blamed(monkeypatch, spread):
+    """Rows that lie on few points: all starts find them, and what is left of their inertias is rounding."""
+    rng, rightly = np.random.default_rng(0), Means.centroids
+    X = (rng.normal(size=(5, 3)) * 7.3)[rng.integers(5, size=1000)] + spread * rng.normal(size=(1000, 3))
+    params = MODEL.clean({"k": 5})
+
+    def otherwise(means: Means, before: Any, seed: int, run: int, step: int) -> Any:
+        """An honest machine whose sums differ by a unit in the last place."""
+        kept = means.sums
+        means.sums = kept * (1 + 2.0**-52 * np.random.default_rng(run * 1000 + step).integers(-1, 2, size=kept.shape))
+        try:
+            return rightly(means, before, seed, run, step)
+        finally:
+            means.sums = kept
+
+    for seed in range(4):
+        for machine in (rightly, otherwise):
+            monkeypatch.setattr(Means, "centroids", machine)
+            answer = MODEL.fit(X, None, params, seed, backend=NUMPY, progress=no_progress)
+            monkeypatch.setattr(Means, "centroids", rightly)
+            found = MODEL.check(X, None, params, seed, answer, rng=np.random.default_rng(seed))
+            assert found.verdict == "accepted", (seed, found)

@@ -269,3 +269,15 @@ def test_row_samples_are_fooled_no_more_often_than_stated(monkeypatch):
         seen[factor] = fooled / trials
     assert all(rate <= 1 / factor for factor, rate in seen.items()), seen
     assert max(seen.values()) > 0, "the tolerance is not loose enough to see anything"
+
+
+def test_what_the_data_do_not_determine_has_no_standard_error():
+    rng = np.random.default_rng(3)
+    X = np.column_stack([rng.normal(size=40), rng.normal(size=40), np.full(40, 7.0)])
+    X = np.column_stack([X, 2 * X[:, 0]])
+    y = X @ [1.0, 2.0, 0.0, 0.0] + rng.normal(size=40)
+    found = MODEL.present(X, y, *fitted(MODEL, X, y))
+    assert found["rank"] == 2
+    assert np.isnan(found["standard_errors"]).tolist() == [True, False, False, True]
+    few = MODEL.present(X[:2], y[:2], *fitted(MODEL, X[:2], y[:2]))
+    assert np.isnan(few["standard_errors"]).all()

@@ -120,10 +120,12 @@ def test_every_kind_of_line_end_is_read(tmp_path, monkeypatch, end):
         "1,5\t-2,5\n",
         "a;b\n1,5;2,5\n",
         "a;b\n1,5;\n1.234,5;-2,5e3\n",
+        "a;b\n1,5;7\n2,5;8\n",
+        'a,b\n"1,000",7\n"2,500",8\n',
     ],
 )
 def test_decimal_commas_are_refused_with_what_to_write(tmp_path, text):
-    with pytest.raises(Refused, match="decimal comma; write them with a point"):
+    with pytest.raises(Refused, match="written with commas; write them with a point"):
         read(tmp_path, text)
 
 

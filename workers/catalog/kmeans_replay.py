@@ -13,6 +13,7 @@ from workers.catalog.lloyd import Labels, Rows, fill_empty
 PILOT_SAMPLE = 256
 BEST_SLACK = 1e-6
 CHUNK_BYTES = 8 << 20
+ROUNDING, PROOF = 1e-12, 1e-9  # of the squared distances from the middle; what rounding does, and what it never does
 
 Walk = list[tuple[Rows, Labels]]  # the changes of a run, step by step
 
@@ -36,8 +37,10 @@ def check_pilots(job: Job, answer: Answer, rng: np.random.Generator) -> Float:
         replay.step(step, walks)
     squares = float(job.sample.weights @ np.einsum("ij,ij->i", centred, centred))
     inertias = squares - replay.between()
-    if not inertias[best] <= inertias.min() + BEST_SLACK * max(inertias.min(), 1e-12 * squares):
-        raise Wrong("Another start had a smaller inertia.")
+    # Of rows that lie on their centres all that is left is the rounding of `squares`, which differs between machines.
+    excess = float(inertias[best] - inertias.min() - BEST_SLACK * max(inertias.min(), 0.0))
+    if not excess <= ROUNDING * squares:
+        raise Wrong("Another start had a smaller inertia.", proof=not excess <= PROOF * squares)
     return np.asarray(replay.centroids[best])
 
 

@@ -21,8 +21,13 @@ INTERCEPT_TOLERANCE = 1e-6
 NULL_TOLERANCE = 1e-6
 BOUND = (
     "The sum of squares (with its penalty) exceeds the least possible by at most {:.1e} of itself, so each coefficient "
-    "lies within a small part of its standard error of the exact one."
+    "that the data determine lies within a small part of its standard error of the exact one."
 )
+EXACT_FIT = (
+    "The fit is so near to exact that rounding decides what is left: the sum of squares (with its penalty) exceeds the "
+    "least possible by at most {:.1e} of the target's variation."
+)
+EXACT_PART = 1e-11  # of the target's variance, for fits whose residual is rounding
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,14 @@ class Problem:
 
 def tolerance(problem: Problem, found: Gradient, y_variance: float) -> float:
     """The excess that is accepted, over n. The second term is for exact fits, whose residual is rounding."""
-    return max(problem.tolerated * found.mse, 1e-11 * y_variance)
+    return max(problem.tolerated * found.mse, EXACT_PART * y_variance)
+
+
+def bound(problem: Problem, found: Gradient, y_variance: float) -> str:
+    """What an answer within `tolerance` is worth, in words."""
+    if problem.tolerated * found.mse < EXACT_PART * y_variance:
+        return EXACT_FIT.format(EXACT_PART)
+    return BOUND.format(problem.tolerated)
 
 
 def at_answer(problem: Problem, b: Float) -> tuple[Centre, Gradient]:
@@ -106,8 +118,8 @@ def sketch(problem: Problem, b: Float, intercept: float, rng: np.random.Generato
         return Check("inconclusive", method, "The sampled bound does not settle it.", measured, allowed)
     reason = "The bound on the excess over the least sum of squares is within the tolerance."
     chance = MARKOV**-SAMPLES
-    bound = BOUND.format(problem.tolerated)
-    return Check("accepted", method, reason, measured, allowed, bound, chance, {"mse": found.mse})
+    worth = bound(problem, found, at.y_variance)
+    return Check("accepted", method, reason, measured, allowed, worth, chance, {"mse": found.mse})
 
 
 def exact(problem: Problem, b: Float, intercept: float) -> tuple[Check, bool]:
@@ -136,8 +148,8 @@ def exact(problem: Problem, b: Float, intercept: float) -> tuple[Check, bool]:
     if reason:
         return Check("rejected", method, reason, measured, allowed, fault="worker"), H.ambiguous
     reason = "The excess over the least sum of squares is within the tolerance."
-    bound = BOUND.format(problem.tolerated)
-    return Check("accepted", method, reason, measured, allowed, bound, detail={"mse": found.mse}), H.ambiguous
+    worth = bound(problem, found, at.y_variance)
+    return Check("accepted", method, reason, measured, allowed, worth, detail={"mse": found.mse}), H.ambiguous
 
 
 def _intercept_error(found: Gradient, intercept: float, at: Moments, b: Float) -> float:

@@ -23,6 +23,7 @@ from workers.catalog.base import (
 )
 from workers.catalog.least_squares_check import Problem
 
+UNDETERMINED = 1e-6  # the share of a coefficient in the null space, above which others can stand for it
 FEATURES_MAX = 8192  # a float64 normal matrix of 0.5 GiB
 
 
@@ -109,18 +110,23 @@ class LinearRegression(CatalogModel):
         return result | self.errors(X, target, params, mse)
 
     def errors(self, X: Float, y: Float, params: Params, mse: float) -> dict[str, Any]:
-        """The coefficients' standard errors: the root of the diagonal of s²(XcᵀXc)⁺, s² = SSE/(n − 1 − rank).
+        """The rank of the centred columns, and the coefficients' standard errors: the root of the diagonal of
+        s²(XcᵀXc)⁺, s² = SSE/(n − 1 − rank).
 
-        NaN where no degrees of freedom are left, 0 for a constant column.
+        NaN where no degrees of freedom are left, and for a coefficient that the data do not determine, since its column
+        is a combination of others; 0 for a constant column.
         """
         rows = len(X)
         at = least_squares.moments(X, y, 0.0)
         H = least_squares.spectrum(least_squares.normal_matrix(X, at, 0.0))
-        freedom = rows - 1 - len(H.values)
+        rank = len(H.values)
+        freedom = rows - 1 - rank
         if freedom <= 0:
-            return {"standard_errors": np.full(X.shape[1], np.nan)}
+            return {"rank": rank, "standard_errors": np.full(X.shape[1], np.nan)}
         diagonal = np.einsum("ij,j,ij->i", H.vectors, 1.0 / H.values, H.vectors) / rows
-        return {"standard_errors": np.sqrt(mse * rows / freedom * diagonal) / at.scale}
+        errors = np.sqrt(mse * rows / freedom * diagonal) / at.scale
+        undetermined = ((H.null**2).sum(axis=1) > UNDETERMINED) & np.isfinite(at.scale)
+        return {"rank": rank, "standard_errors": np.where(undetermined, np.nan, errors)}
 
 
 def _target(y: Float | None) -> Float:

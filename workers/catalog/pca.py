@@ -236,7 +236,8 @@ def compare(X: Float, mean: Float, scale: Float, G: Float) -> Check:
 def _bound(factor: int) -> str:
     return (
         f"In units of the columns' norms, the Gram matrix is within {factor * TOLERANCE:.0e} times the square root of "
-        "its side of the exact one; the components are the exact eigenvectors of that matrix."
+        "its side of the exact one (a column whose spread is below a billionth of its mean counts with that much); the "
+        "components are the exact eigenvectors of that matrix."
     )
 
 
