@@ -64,7 +64,9 @@ def read_result(*, job: Job, limit: int | None) -> dict[str, Any]:
 def _for_json(array: NDArray[Any]) -> Any:
     if array.dtype.kind != "f" or np.isfinite(array).all():
         return array.tolist()
-    return np.where(np.isfinite(array), array.astype(object), None).tolist()
+    values = array.astype(object)
+    values[~np.isfinite(array)] = None
+    return values.tolist()
 
 
 def map_arrays(*, job: Job) -> dict[str, NDArray[Any]]:
