@@ -220,3 +220,10 @@ def test_starts_that_tie_are_told_apart_by_rounding_and_nobody_is_blamed(monkeyp
             monkeypatch.setattr(Means, "centroids", rightly)
             found = MODEL.check(X, None, params, seed, answer, rng=np.random.default_rng(seed))
             assert found.verdict == "accepted", (seed, found)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_rare_in_a_small_table_is_not_left_out_of_its_starts(seed):
+    X = make("sparse")[0]
+    params, answer = fitted(MODEL, X, None, seed=seed, k=20)
+    assert MODEL.present(X, None, params, answer)["inertia"] <= 1.02 * their_best_of_ten(X, 20)

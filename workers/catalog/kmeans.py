@@ -42,7 +42,7 @@ ERROR_CHANCE = 1e-3  # of each step: 0.993^1024, and the smaller 0.97^256, 0.997
 class KMeans(CatalogModel):
     """Lloyd's k-means, a fixed point reached from the best of `n_init` seeded greedy k-means++ starts.
 
-    The starts run to their ends on a seeded sample of max(2000, 30k) rows (all rows where there are fewer); the one
+    The starts run to their ends on a seeded sample of max(2000, 30k) rows (all rows where at most 4000 are); the one
     of least inertia there is continued on all rows. A run ends when the sum of the squared moves of the centres in a
     step is at most `tol` times the mean variance of the columns, or after `max_iter` steps. On a sample it also ends
     when that sum is below a hundredth of what the choice of the sample alone moves the centres by.

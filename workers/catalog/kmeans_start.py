@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from workers.catalog.base import Float
 from workers.catalog.shifted import shift_of
 
+SAMPLED_ABOVE = 4000  # rows; of fewer, a sample would leave out what is rare and save little
 SAMPLE_MIN = 2000
 SAMPLE_PER_CLUSTER = 30
 SAME = 1e-12  # squared distances below this part of the squared norms are 0: the points are the same
@@ -38,7 +39,7 @@ class Sample:
 
 
 def sample_size(rows: int, k: int) -> int:
-    return min(rows, max(SAMPLE_MIN, SAMPLE_PER_CLUSTER * k))
+    return rows if rows <= SAMPLED_ABOVE else min(rows, max(SAMPLE_MIN, SAMPLE_PER_CLUSTER * k))
 
 
 def draw_sample(X: Float, k: int, seed: int, visit: Callable[[slice, Float, Float], None]) -> Sample:
