@@ -9,10 +9,11 @@ RUN_STAMP := $(VENV)/.installed-run-$(call checksum,requirements.txt)
 DEV_STAMP := $(VENV)/.installed-dev-$(call checksum,requirements-dev.txt)
 # Everything that runs is among what development needs, so that `make run` after `make install` installs nothing.
 READY_TO_RUN := $(firstword $(wildcard $(DEV_STAMP)) $(RUN_STAMP))
-# Tests of one file stay in one process and one after the other; much of the time they wait for real processes.
+# Tests of one file stay in one process and one after the other; much of the time they wait for real processes. In the
+# order of collection, for sorted by their number of tests the files with one long test would all come last.
 PYTEST_PROCESSES ?= 3
 PYTEST := $(ENV_PYTHON) -m pytest $(PYTEST_ARGS)
-PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile
+PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
