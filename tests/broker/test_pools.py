@@ -85,6 +85,7 @@ def test_prefork_survives_a_killed_child(network: Network, tmp_path: Path) -> No
     machine = network.start("forks", "-P", "prefork", "-c", "1").ready()
     job = network.until(long_job(tmp_path / "data.npy"), "computing")
     lost = assignment_of(job)
+    wait_until(lambda: assignment_of(job).note, about=machine.log)  # the child has noted down what it computes
     for child in descendants(machine.process.pid):
         os.kill(child, signal.SIGKILL)
 
