@@ -22,6 +22,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
+def playwright(django_db_setup: str, playwright: Playwright) -> Playwright:
+    """Begun after the test database: Playwright keeps a loop in this thread, in which Django would not make one."""
+    return playwright
+
+
+@pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwright: Playwright) -> dict[str, Any]:
     if program := next(filter(None, map(shutil.which, NAMES)), None):
         return {**browser_type_launch_args, "executable_path": program}

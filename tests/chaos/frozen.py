@@ -70,10 +70,6 @@ def _race(findings: Findings, network: Network, frozen: list[tuple[Program, Assi
     network.until(lambda: _all_said(frozen, lost), 30, "threads")
     if Result.objects.filter(pk__in=lost).exists():
         findings.blame(KIND, ["A late answer was accepted."])
-    if Transfer.objects.filter(
-        code="capture", job__assignments__in=lost, destination__contributor__workers__name__in=[]
-    ):
-        findings.blame(KIND, ["A late answer was judged, as what is paid or slashed is."])
     if _slashes(ids) != slashes:
         findings.blame(KIND, ["A late answer was slashed."])
 

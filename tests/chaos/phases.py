@@ -31,7 +31,7 @@ def run(findings: Findings, scale: Scale, phases: list[str], network: Network) -
 def _on_network(findings: Findings, scale: Scale, phases: list[str], network: Network) -> None:
     network.start()
     network.call("POST", "/client/register", {"client_address": CLIENT, "initial_balance": 1_000_000})
-    small, large = upload(network, table(200, 4)), upload(network, table(10_000, 8))
+    small, large = upload(network, table(200, 4)), upload(network, table(4_000, 8))
     _start_workers(findings, network)
     for name, part in OF_NETWORK.items():
         if name in phases:

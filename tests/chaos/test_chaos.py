@@ -12,7 +12,6 @@ from tests.chaos.scale import Scale
 from tests.sandbox.running import ROOT
 
 pytestmark = pytest.mark.processes
-PARTS = "storm,points,frozen,disk,bank"
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "COMPUTENET_HOME")  # of the tests' own Django
 
 
@@ -23,8 +22,7 @@ def run(module: str, *arguments: str, seconds: float) -> subprocess.CompletedPro
 
 
 def test_a_small_storm_of_every_fault_loses_nothing() -> None:
-    # Without "away", which does not get both its workers to compute at once on a fast machine: see docs/recovery.md.
-    done = run("tests.chaos", "--scale", "0.01", "--seed", "5", "--only", PARTS, "--json", seconds=600)
+    done = run("tests.chaos", "--scale", "0.01", "--seed", "5", "--json", seconds=600)
     assert done.stdout, done.stderr[-3000:]
     found = json.loads(done.stdout)
     assert found["ok"] and done.returncode == 0, (found, done.stderr[-3000:])
