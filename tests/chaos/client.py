@@ -47,7 +47,7 @@ def a_job(dataset: str, number: int) -> dict:
 
 
 def a_long_job(dataset: str, seconds: float) -> dict:
-    """K-means that keeps one core busy for about `seconds`, at most 5, on 4,000 rows of 8 columns: all starts see all."""
+    """K-means that keeps one core busy for about `seconds`, at most 5, on 4,000 rows: all starts see all."""
     params = {"k": 256, "n_init": max(1, round(18 * seconds)), "max_iter": 60, "tol": 0.0}
     return {
         "client_address": CLIENT, "reward": REWARD, "dataset": dataset, "model_type": "kmeans_clustering",
