@@ -41,5 +41,7 @@ def refusals(result: dict[str, Any], generator: Any, request: Any, public: bool)
                 operation["responses"].setdefault(status, _refusal("Refusal", description))
             if "{" in path:
                 operation["responses"].setdefault("404", _refusal("Missing", "There is no such thing."))
+            if any(parameter["name"] == "format" for parameter in operation.get("parameters", [])):
+                operation["responses"].setdefault("404", _refusal("Missing", "There is no such form of the answer."))
             operation["responses"]["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return result
