@@ -190,6 +190,7 @@ class Network:
             target: of one table, the column (name or index) that a regression predicts; the last if left out.
             columns: which columns to use (names or indices); all others if left out.
             requirements: ``gpu_type``, ``min_memory_bytes``, ``min_compute_capacity`` (TFLOPS).
+            receivers: whose workers alone may receive the data: ``{"pools": [...], "contributors": [...]}``.
             deadline_seconds: until when the answer must be there.
             **more: the model's own parameters, such as ``k=8``.
 
@@ -222,7 +223,7 @@ class Network:
     def _request(
         self, model: str, X: Any, y: Any = None, *, target: Column | None = None,
         columns: Sequence[Column] | None = None, requirements: Mapping[str, Any] | None = None,
-        deadline_seconds: float | None = None, **params: Any,
+        receivers: Mapping[str, Sequence[str]] | None = None, deadline_seconds: float | None = None, **params: Any,
     ) -> dict[str, Any]:  # fmt: skip
         body: dict[str, Any] = {
             "client_address": self._client(),
@@ -230,6 +231,8 @@ class Network:
             "params": {name: _plain(value) for name, value in params.items()},
             "requirements": dict(requirements or {}),
         }
+        if receivers:
+            body["receivers"] = {kind: list(names) for kind, names in receivers.items()}
         if deadline_seconds is not None:
             body["deadline_seconds"] = deadline_seconds
         encoded(body)  # what cannot be sent is refused before data are

@@ -43,7 +43,7 @@ def submission(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(
         data: Path, model: str, params: Sequence[tuple[str, Any]], target: str | None, columns: str | None,
-        gpu: str | None, **more: Any,
+        gpu: str | None, pools: Sequence[str], contributors: Sequence[str], **more: Any,
     ) -> None:  # fmt: skip
         given: dict[str, Any] = {"model": MODELS.get(model, model), "X": data, **dict(params)}
         if target is not None:
@@ -52,10 +52,14 @@ def submission(function: Callable[..., None]) -> Callable[..., None]:
             given["columns"] = [_column(name.strip()) for name in columns.split(",")]
         if gpu is not None:
             given["requirements"] = {"gpu_type": gpu}
+        if pools or contributors:
+            given["receivers"] = {"pools": list(pools), "contributors": list(contributors)}
         function(given=given, **more)
 
     short = ", ".join(MODELS)
     for option in (
+        click.option("--contributor", "contributors", multiple=True, help="Whose workers may receive the data."),
+        click.option("--pool", "pools", multiple=True, help="The pool whose workers alone may receive the data."),
         click.option("--gpu", help="The GPU that a worker must have."),
         click.option("--columns", help="Which columns to use, by name or index: area,rooms."),
         click.option("--target", help="The column that a regression predicts; the last if left out."),
@@ -77,6 +81,7 @@ def quote(given: dict[str, Any], as_json: bool) -> None:
         ("model", found["model_type"]),
         ("rows × columns", f"{found['rows']:,} × {found['features']:,}"),
         ("workers", f"{found['workers_able']:,} could take it, {found['workers_free']:,} are free"),
+        ("may receive the data", found["may_receive"]),
         ("time", f"about {found['estimated_seconds']:,.2f} s"),
         ("suggested reward", f"{found['suggested_reward']:,.6g} tokens"),
         ("your balance", None if found["balance"] is None else f"{found['balance']:,.6f} tokens"),

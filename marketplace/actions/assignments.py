@@ -18,7 +18,7 @@ from marketplace.actions.heartbeats import of_machine
 from marketplace.actions.traces import about
 from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
-from marketplace.models import Assignment, Job, Result, Worker, database_now
+from marketplace.models import Assignment, Job, Result, Worker, database_now, may_receive
 from marketplace.verification.answers import bytes_max
 from workers.catalog import MODELS
 from workers.protocol import Specification
@@ -26,6 +26,8 @@ from workers.protocol import Specification
 logger = logging.getLogger(__name__)
 
 MAX_REASON = 500
+RECEIVES = may_receive(worker="worker", audience="job__resource_class__audience")
+OUTSIDE = "This worker is not, or no longer, among those that may receive the data."
 
 
 def _find(machine: Worker, assignment_id: UUID) -> Assignment:
@@ -62,10 +64,13 @@ def start(*, machine: Worker, assignment_id: UUID) -> Specification:
 
     Raises:
         NotFound: it is not this machine's.
-        Conflict: it was started before, or is dead.
+        Conflict: it was started before, or is dead; or its worker may not receive the data any more.
     """
     assignment = _find(machine, assignment_id)
     policy = settings.POLICY
+    if not Assignment.objects.filter(RECEIVES, pk=assignment.pk).exists():
+        fail(machine=machine, assignment_id=assignment_id, fence=assignment.fence, fault=Fault.SYSTEM, error=OUTSIDE)
+        raise Conflict(OUTSIDE)
     with transaction.atomic():
         try:
             job, _ = _lock_live(assignment, assignment.fence, AssignmentState.DISPATCHED)
@@ -122,13 +127,13 @@ def _specification(machine: Worker, assignment: Assignment) -> Specification:
 
 
 def readable_matrix(*, machine: Worker, sha256: str) -> Path:
-    """The file of a matrix that a started assignment of this machine reads.
+    """The file of a matrix that a started assignment of this machine reads, while its worker may receive it.
 
     Raises:
         NotFound: no live assignment of this machine reads it.
     """
     reads = Assignment.objects.filter(
-        of_machine(machine), state=AssignmentState.STARTED.value, job__dataset__matrix_sha256=sha256
+        of_machine(machine), RECEIVES, state=AssignmentState.STARTED.value, job__dataset__matrix_sha256=sha256
     )
     if not reads.exists():
         raise NotFound("No live assignment of this machine reads such a matrix.")

@@ -3,6 +3,7 @@
 import logging
 import random
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,10 +11,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, UUIDField, Value, When
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, UUIDField, Value, When
 
 from marketplace import broker, dispatch, notifications
 from marketplace.actions import (
+    audiences,
     books,
     challenges,
     expiry,
@@ -109,8 +111,9 @@ def _assign_batch() -> int:
         network = Network.objects.get(pk=1)
         if network.draining:
             return 0
-        workers = candidates(now)
-        jobs = _waiting_jobs(workers, now)
+        classes = _waiting_classes(now)
+        workers = candidates(now, {each.audience_id for each in classes})
+        jobs = _waiting_jobs(classes, workers, now)
         if not jobs:
             return 0
         picks, worker_virtual_time = match(
@@ -132,8 +135,8 @@ def _assign_batch() -> int:
     return len(picks)
 
 
-def candidates(now: datetime) -> list[Candidate]:
-    """Every active worker whose machine is enrolled, as the choice sees it."""
+def candidates(now: datetime, asked: Collection[int | None] = ()) -> list[Candidate]:
+    """Every active worker whose machine is enrolled, as the choice sees it; of the audiences `asked` also who is in."""
     policy = settings.POLICY
     found = Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake")
     workers = list(found.defer("device", "catalog", "host__device", "host__catalog"))  # JSON that is not looked at
@@ -149,6 +152,7 @@ def candidates(now: datetime) -> list[Candidate]:
             busy.add(worker)
             taken[host or worker] += 1
     measuring = challenges.being_measured(now)
+    members = audiences.members(asked)
     return [
         Candidate(
             id=str(w.pk),
@@ -158,6 +162,7 @@ def candidates(now: datetime) -> list[Candidate]:
             compute_capacity=w.compute_capacity,
             measured_rate=w.measured_rate,
             claim_doubted=w.claim_doubted,
+            audiences=members[w.pk],
             rank=reputation.lower_bound(
                 verified=w.contributor.verified, rejected=w.contributor.rejected, reputation=w.contributor.reputation
             ),
@@ -172,7 +177,19 @@ def candidates(now: datetime) -> list[Candidate]:
     ]
 
 
-def _waiting_jobs(workers: list[Candidate], now: datetime) -> list[Waiting]:
+def _pending(now: datetime) -> QuerySet[Job]:
+    return Job.objects.filter(state=JobState.PENDING.value, deadline_at__gt=now)
+
+
+def _waiting_classes(now: datetime) -> list[ResourceClass]:
+    return list(ResourceClass.objects.filter(Exists(_pending(now).filter(resource_class=OuterRef("pk")))))
+
+
+def demand_of(need: ResourceClass) -> Demand:
+    return Demand(need.gpu_tag, need.min_memory_bytes, need.min_compute_capacity, need.audience_id)
+
+
+def _waiting_jobs(classes: list[ResourceClass], workers: list[Candidate], now: datetime) -> list[Waiting]:
     """The next jobs of each class that some free worker meets: a batch of each, whatever the backlog.
 
     A class whose next jobs bar every free worker does not keep the others back.
@@ -180,16 +197,14 @@ def _waiting_jobs(workers: list[Candidate], now: datetime) -> list[Waiting]:
     free = [w for w in workers if w.online and not w.busy and w.free_slots > 0]
     if not free:
         return []
-    pending = Job.objects.filter(state=JobState.PENDING.value, deadline_at__gt=now)
-    classes = ResourceClass.objects.filter(Exists(pending.filter(resource_class=OuterRef("pk"))))
     jobs: list[Job] = []
     demands: dict[int, Demand] = {}
     for each in classes:
-        demand = Demand(each.gpu_tag, each.min_memory_bytes, each.min_compute_capacity)
+        demand = demand_of(each)
         if all(shortfall(demand, worker) for worker in free):
             continue
         demands[each.pk] = demand
-        rows = pending.filter(resource_class=each).order_by("virtual_start")
+        rows = _pending(now).filter(resource_class=each).order_by("virtual_start")
         jobs += rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[: settings.POLICY.batch]
     tried: dict[Any, dict[str, set[str]]] = defaultdict(lambda: {"barred": set(), "tried_by": set()})
     again = [job.pk for job in jobs if job.attempt]

@@ -13,7 +13,7 @@ from django.db.models import Q
 from structlog.contextvars import get_contextvars
 
 from marketplace import dispatch, notifications
-from marketplace.actions import payouts
+from marketplace.actions import audiences, payouts
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.events import record
 from marketplace.actions.keys import spend
@@ -25,7 +25,7 @@ from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
 from marketplace.domain.money import to_micro, to_tokens
-from marketplace.models import ApiKey, Assignment, Client, Job, Network, ResourceClass, database_now
+from marketplace.models import ApiKey, Assignment, Audience, Client, Job, Network, ResourceClass, database_now
 
 __all__ = ["Submission", "cancel", "find_job", "submit"]
 
@@ -47,11 +47,12 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
     deadline = _deadline_seconds(submission)
     with plan(submission, user) as planned, transaction.atomic():
         _require_floor(planned, reward)
-        planned.brought.insert()
-        job = _insert(client, planned, reward, deadline, api_key)
+        dataset = planned.brought.insert()
+        receivers = audiences.for_job(given=submission.receivers, dataset=dataset, user=user, lock=True)
+        job = _insert(client, planned, audiences.stored(receivers), reward, deadline, api_key)
         planned.brought.store()
     with about(job):
-        logger.info("Job %s is submitted by %s.", job.pk, client.address)
+        logger.info("Job %s is submitted.", job.pk)  # by whom is the database's to know
     return job
 
 
@@ -83,7 +84,14 @@ def _deadline_seconds(submission: Submission) -> float:
     return seconds
 
 
-def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float, api_key: ApiKey | None) -> Job:
+def _insert(
+    client: Client,
+    planned: Plan,
+    audience: Audience | None,
+    reward: int,
+    deadline_seconds: float,
+    api_key: ApiKey | None,
+) -> Job:
     # The client's row is locked: its jobs queue one behind the other.
     client = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet").get(pk=client.pk)
     _require_few_open(client)
@@ -96,6 +104,7 @@ def _insert(client: Client, planned: Plan, reward: int, deadline_seconds: float,
         gpu_tag=demand.gpu_tag,
         min_memory_bytes=demand.min_memory_bytes,
         min_compute_capacity=demand.min_compute_capacity,
+        audience=audience,
     )
     job_id = uuid.uuid4()
     job = Job.objects.create(

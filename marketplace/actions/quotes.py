@@ -1,6 +1,7 @@
 """What a job would take, before anything is held."""
 
 from collections import Counter
+from dataclasses import replace
 from statistics import median
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import F, Q
 
+from marketplace.actions import audiences
+from marketplace.actions.audiences import Receivers
 from marketplace.actions.coordination import candidates
 from marketplace.actions.submissions import Submission, find_client, plan
-from marketplace.domain.matching import Waiting, obstacle, shortfall
+from marketplace.domain.matching import Candidate, Demand, Waiting, obstacle, shortfall
 from marketplace.domain.money import MICRO, to_micro, to_tokens
 from marketplace.models import Job, Worker, database_now
 
@@ -28,14 +31,17 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
     with plan(submission, user) as planned:
         suggested = max(_suggested_reward(planned.quoted_seconds), planned.floor)
         reward = to_micro(submission.reward, name="reward", minimum=1) if submission.reward is not None else suggested
-        planned.brought.keep()
-    job = Waiting("", planned.demand, reward, planned.quoted_seconds, 0.0)
-    workers = candidates(database_now())
+        dataset = planned.brought.keep()
+    receivers = audiences.for_job(given=submission.receivers, dataset=dataset, user=user)
+    workers, demand = candidates(database_now()), planned.demand
+    if receivers is not None:
+        demand, workers = _restricted(demand, workers, receivers)
+    job = Waiting("", demand, reward, planned.quoted_seconds, 0.0)
     able = [worker for worker in workers if obstacle(job, worker) in ("", "is busy")]
     names = dict(Worker.objects.filter(pk__in=[w.id for w in able[:NAMED]]).values_list("pk", "name"))
     measured = {UUID(w.id): round(w.measured_rate, 4) for w in able if w.measured_rate is not None}
     free = sum(not worker.busy and worker.free_slots > 0 for worker in able)
-    excluded = Counter(unmet for worker in workers if (unmet := shortfall(planned.demand, worker)))
+    excluded = Counter(unmet for worker in workers if (unmet := shortfall(demand, worker)))
     answer = {
         "model_type": planned.model.name,
         "dataset_id": planned.dataset.sha256,
@@ -44,6 +50,8 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
         "params": planned.params,
         "workers": sorted(names.values()),
         "measured_rates": {names[key]: rate for key, rate in measured.items() if key in names},
+        "receivers": receivers.as_json() if receivers else None,
+        "may_receive": _who(receivers, [worker for worker in workers if not shortfall(demand, worker)]),
         "workers_able": len(able),
         "workers_free": free,
         "workers_excluded": sum(excluded.values()),
@@ -59,6 +67,25 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
         answer["balance"] = to_tokens(client.wallet.balance)
         answer["balance_after"] = to_tokens(client.wallet.balance - reward)
     return answer
+
+
+def _restricted(demand: Demand, workers: list[Candidate], receivers: Receivers) -> tuple[Demand, list[Candidate]]:
+    """The demand and the workers as they would be to each other; an audience that is only asked about has no row."""
+    members = audiences.workers_of(receivers)
+    asked = 0  # the number of no row
+    seen = [replace(each, audiences=frozenset({asked}) if each.id in members else frozenset()) for each in workers]
+    return replace(demand, audience=asked), seen
+
+
+def _who(receivers: Receivers | None, workers: list[Candidate]) -> str:
+    """Whose machines may receive the data, in a sentence."""
+    owners = Worker.objects.filter(pk__in=[each.id for each in workers]).values_list("contributor__name", flat=True)
+    names = sorted(set(owners))
+    shown = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    now = f"Today these are machines of {shown}." if names else "Today there is none."
+    if receivers is None:
+        return f"Any worker of the network that meets the demands may receive the data. {now}"
+    return f"Only these may receive the data: {receivers}. {now}"
 
 
 def _suggested_reward(quoted_seconds: float) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from marketplace.actions import datasets
+from marketplace.actions import audiences, datasets
 from marketplace.actions.datasets import Brought
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.matching import Demand
@@ -37,6 +37,7 @@ class Submission:
     target: str | int | None = None
     columns: Sequence[str | int] | None = None
     requirements: Mapping[str, Any] = field(default_factory=dict)
+    receivers: Mapping[str, Any] = field(default_factory=dict)
     deadline_seconds: float | None = None
 
 
@@ -76,6 +77,7 @@ def submission_of(job: Job) -> Submission:
 
     Columns are named by their places, for names may repeat digits; the deadline is the usual one.
     """
+    receivers = audiences.receivers_of(job.resource_class.audience)
     dataset, need, model = job.dataset, job.resource_class, MODELS.get(job.model_type)
     place = {column["matrix_column"]: i for i, column in enumerate(dataset.columns)}
     columns: list[str | int] | None = [place[feature] for feature in job.features]
@@ -97,6 +99,7 @@ def submission_of(job: Job) -> Submission:
         target=None if job.target is None else place[job.target],
         columns=columns,
         requirements={name: value for name, value in demands.items() if value},
+        receivers=receivers.as_json() if receivers else {},
     )
 
 

@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
 from marketplace import filters
-from marketplace.actions import grants, incidents, workers
+from marketplace.actions import audiences, grants, incidents, workers
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace.models import Client, Contributor, EnrolmentKey, IdempotencyKey, Worker
+from marketplace.models import Audience, Client, Contributor, EnrolmentKey, IdempotencyKey, Pool, Worker
 
 BALANCE = tokens("wallet__balance", "balance")
 
@@ -20,6 +20,12 @@ class AmountActionForm(ActionForm):
     """What an action that gives something asks beside the rows."""
 
     amount = forms.DecimalField(label="Tokens", required=False, min_value=0)
+
+
+class PoolActionForm(ActionForm):
+    """Which pool the chosen workers go into or leave."""
+
+    pool = forms.CharField(label="Pool", required=False, max_length=64)
 
 
 @admin.register(Client)
@@ -108,7 +114,8 @@ class WorkerAdmin(OperatorAdmin):
     ordering = ["name"]
     # Digests of secrets are nobody's to read.
     exclude = ["secret_sha256", "broker_secret_sha256"]
-    actions = ["suspend", "reinstate"]
+    action_form = PoolActionForm
+    actions = ["suspend", "reinstate", "put_into_pool", "take_out_of_pool"]
 
     @admin.display(description="memory", ordering="memory_bytes")
     def memory(self, worker: Worker) -> str:
@@ -134,6 +141,35 @@ class WorkerAdmin(OperatorAdmin):
             workers.set_active(worker=worker, active=active, actor=actor, reason="in the admin")
 
         self.each(request, queryset.filter(is_active=not active), act, done)
+
+    @admin.action(description="Put into the pool named here; a new name makes one", permissions=["operate"])
+    def put_into_pool(self, request: HttpRequest, queryset: Any) -> None:
+        self._change_pool(request, queryset, "add", "worker(s) put into the pool")
+
+    @admin.action(description="Take out of the pool named here", permissions=["operate"])
+    def take_out_of_pool(self, request: HttpRequest, queryset: Any) -> None:
+        self._change_pool(request, queryset, "remove", "worker(s) taken out of the pool")
+
+    def _change_pool(self, request: HttpRequest, queryset: Any, way: str, done: str) -> None:
+        name, actor = request.POST.get("pool", ""), request.user.get_username()
+
+        def act(worker: Worker) -> None:
+            audiences.change_pool(name=name, actor=actor, **{way: [worker.name]})
+
+        self.each(request, queryset, act, done)
+
+
+@admin.register(Pool)
+class PoolAdmin(ReadOnlyAdmin):
+    list_display = ["name", "created_at"]
+    search_fields = ["name", "workers__name"]
+    ordering = ["name"]
+
+
+@admin.register(Audience)
+class AudienceAdmin(ReadOnlyAdmin):
+    list_display = ["id", "key"]
+    ordering = ["id"]
 
 
 @admin.register(EnrolmentKey)

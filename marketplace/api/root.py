@@ -40,6 +40,11 @@ ENDPOINTS = {
         "upload": "POST /datasets",
         "list": "GET /datasets",
         "detail": "GET /datasets/<id>",
+        "receivers": "POST /datasets/<id>/receivers",
+    },
+    "pools": {
+        "list": "GET /pools",
+        "change": "POST /pools/<name>",
     },
     "token": {
         "about": "GET /token",

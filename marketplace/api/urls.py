@@ -5,6 +5,7 @@ from django.urls.converters import StringConverter
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from marketplace.api import (
+    audiences,
     challenges,
     clients,
     datasets,
@@ -58,6 +59,9 @@ urlpatterns = [
     path("clients", clients.Clients.as_view()),
     path("datasets", datasets.Datasets.as_view()),
     path("datasets/<sha256:dataset_id>", datasets.OneDataset.as_view()),
+    path("datasets/<sha256:dataset_id>/receivers", audiences.DatasetReceivers.as_view()),
+    path("pools", audiences.Pools.as_view()),
+    path("pools/<name:name>", audiences.ChangeOnePool.as_view()),
     path("dataset/<sha256:sha256>", machines.Matrix.as_view()),
     path("job/submit", jobs.Submit.as_view()),
     path("job/<uuid:job_id>/status", jobs.Status.as_view()),

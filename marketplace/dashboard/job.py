@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.http import Http404
 
+from marketplace.actions.audiences import receivers_of
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.job_extras import timeline
 from marketplace.dashboard.pages import Fragment, Page
@@ -27,7 +28,8 @@ def the_job(viewer: Viewer, job_id: UUID) -> Job:
     Raises:
         Http404: there is no such job, or it is not the viewer's to see.
     """
-    found = viewer.jobs().select_related("client", "worker", "dataset", "resource_class").filter(pk=job_id).first()
+    jobs = viewer.jobs().select_related("client", "worker", "dataset", "resource_class__audience")
+    found = jobs.filter(pk=job_id).first()
     if found is None:
         raise Http404("There is no such job among those that you may see.")
     return found
@@ -54,6 +56,7 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
         "ledger": ledger,
         "features": feature_names(found),
         "target": target_name(found),
+        "receivers": receivers_of(found.resource_class.audience),
         "numbers": numbers(found) if found.state == JobState.VERIFIED else None,
     }
 

@@ -62,6 +62,7 @@ def requests(job: Job, address: str) -> dict[str, str]:
         "target": asked.target,
         "columns": asked.columns,
         "requirements": dict(asked.requirements),
+        "receivers": dict(asked.receivers),
     }
     more = {name: value for name, value in more.items() if value not in (None, {})}
     curl = (

@@ -10,17 +10,20 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
+from marketplace.actions.audiences import KINDS
 from marketplace.actions.submissions import Submission, submission_of
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.forms import JobForm
 from marketplace.domain.errors import Refused
-from marketplace.models import Dataset, Job
+from marketplace.models import Dataset, Job, Pool
 from workers.catalog import MODELS
 from workers.catalog.gpus import KNOWN_GPUS
 
 SAMPLE = "sample"
 CHOSEN_MOST = 60  # columns that can be ticked one by one; of a wider table all that can be used are
 GIB = 2**30
+NAMES_LONGEST = 2000
+POOLS_SHOWN = 30
 GPUS = ("CPU", *KNOWN_GPUS)
 OWN = ("dataset", "target", "c", "reward")  # the rest of an address is the form's
 
@@ -80,6 +83,7 @@ class Draft:
         rest |= {name: f"{needs[name]}" for name in ("gpu_type", "min_compute_capacity") if name in needs}
         if "min_memory_bytes" in needs:
             rest["min_memory_gib"] = f"{needs['min_memory_bytes'] / GIB:g}"
+        rest |= {kind: ", ".join(names) for kind, names in asked.receivers.items() if names}
         reward = f"{asked.reward}"
         if job.dataset.sample:
             return cls(SAMPLE, rest=rest, reward=reward)
@@ -87,6 +91,10 @@ class Draft:
         if asked.columns is not None and len(job.dataset.columns) <= CHOSEN_MOST:
             columns = tuple(int(column) for column in asked.columns)
         return cls(job.dataset_id, int(asked.target) if asked.target is not None else None, columns, rest, reward)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def usable(column: Mapping[str, Any]) -> bool:
@@ -112,6 +120,12 @@ class ModelForm(JobForm):
     deadline_hours = forms.FloatField(
         label="Deadline (hours)", required=False, min_value=0.01, max_value=8760, help_text="A week if left empty."
     )
+    pools = forms.CharField(
+        label="Pools", required=False, max_length=NAMES_LONGEST, help_text="Names, with commas between them."
+    )
+    contributors = forms.CharField(
+        label="Contributors", required=False, max_length=NAMES_LONGEST, help_text="Names, with commas between them."
+    )
 
     def __init__(self, *args: Any, viewer: Viewer, **kwargs: Any) -> None:
         super().__init__(*args, viewer=viewer, **kwargs)
@@ -119,9 +133,13 @@ class ModelForm(JobForm):
             del self.fields[name]
         self.fields["gpu_type"].choices = [("", "any GPU or CPU"), *((name, name) for name in GPUS)]  # type: ignore[attr-defined]
         self.fields["client_address"].help_text = "Who pays: one of your clients."
+        self.pool_names = list(Pool.objects.values_list("name", flat=True)[:POOLS_SHOWN])
 
     def demands(self) -> list[forms.BoundField]:
         return [self[name] for name in ("gpu_type", "min_memory_gib", "min_compute_capacity", "deadline_hours")]
+
+    def receivers(self) -> list[forms.BoundField]:
+        return [self[name] for name in KINDS]
 
     def demanded(self) -> bool:
         """Whether anything was typed there."""
@@ -161,5 +179,6 @@ class ModelForm(JobForm):
             target=target,
             columns=columns,
             requirements={name: value for name, value in demands.items() if value},
+            receivers={kind: names for kind in KINDS if (names := _names(data[kind]))},
             deadline_seconds=data["deadline_hours"] * 3600 if data["deadline_hours"] else None,
         )

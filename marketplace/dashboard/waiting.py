@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from marketplace.actions.coordination import candidates
+from marketplace.actions.coordination import candidates, demand_of
 from marketplace.domain.lifecycle import AssignmentState, JobState
-from marketplace.domain.matching import Demand, Waiting, obstacle, shortfall, waiting_reasons
+from marketplace.domain.matching import Waiting, obstacle, shortfall, waiting_reasons
 from marketplace.filters import chosen, gpu_name, word
 from marketplace.models import Assignment, Job, Network, Worker, database_now
 from workers.protocol import is_served
@@ -15,11 +15,10 @@ NAMED = 5  # workers that a sentence names
 
 def as_waiting(job: Job, attempts: Sequence[Assignment]) -> Waiting:
     """`job` as the choice of a worker sees it; `attempts` are the job's so far."""
-    need = job.resource_class
     wrong = {str(each.worker_id) for each in attempts if each.state == AssignmentState.REJECTED.value}
     return Waiting(
         id=str(job.pk),
-        demand=Demand(need.gpu_tag, need.min_memory_bytes, need.min_compute_capacity),
+        demand=demand_of(job.resource_class),
         reward=job.reward,
         quoted_seconds=job.quoted_seconds,
         virtual_start=job.virtual_start,
@@ -29,7 +28,7 @@ def as_waiting(job: Job, attempts: Sequence[Assignment]) -> Waiting:
 
 def why_it_waits(job: Job, attempts: Sequence[Assignment]) -> list[str]:
     """What keeps each worker from `job` now, as the coordinator's own rules see it."""
-    kept = waiting_reasons(as_waiting(job, attempts), candidates(database_now()))
+    kept = waiting_reasons(as_waiting(job, attempts), candidates(database_now(), {job.resource_class.audience_id}))
     shown = [worker for workers in kept.values() for worker in workers[:NAMED]]
     names = {str(key): name for key, name in Worker.objects.filter(pk__in=shown).values_list("pk", "name")}
     tag = job.resource_class.gpu_tag
@@ -64,7 +63,8 @@ def why_this_worker(job: Job, worker: Worker) -> list[str]:
         return said
     for each in attempts:
         said.append(f"Attempt {each.fence} went to {each.worker.name}: {chosen(each.why)}.")
-    found = next((each for each in candidates(database_now()) if each.id == str(worker.pk)), None)
+    market = candidates(database_now(), {job.resource_class.audience_id})
+    found = next((each for each in market if each.id == str(worker.pk)), None)
     if found is None:
         return [*said, f"{worker.name} gets nothing now: {_why_out(worker)}."]
     waiting = as_waiting(job, attempts)

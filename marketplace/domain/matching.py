@@ -15,11 +15,12 @@ LEAST_SERVICE_SECONDS = 0.1  # what a job counts for at least, in both queues
 
 @dataclass(frozen=True)
 class Demand:
-    """What a class of jobs asks of a worker. Zero and "" ask nothing."""
+    """What a class of jobs asks of a worker. Zero, "" and None ask nothing."""
 
     gpu_tag: str = ""
     min_memory_bytes: int = 0
     min_compute_capacity: float = 0.0
+    audience: int | None = None  # whose members alone may receive the data
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Candidate:
     virtual_finish: float = 0.0  # where its turn comes, in seconds of service over its weight
     measured_rate: float | None = None  # TFLOPS
     claim_doubted: bool = False
+    audiences: frozenset[int] = frozenset()  # that it is in, of those that were asked about
 
     @property
     def believed_capacity(self) -> float:
@@ -70,6 +72,8 @@ class Pick:
 
 def shortfall(demand: Demand, worker: Candidate) -> str:
     """What of `demand` this worker does not meet, in words; "" where it meets all."""
+    if demand.audience is not None and demand.audience not in worker.audiences:
+        return "is not among those that may receive the data"
     if demand.gpu_tag and demand.gpu_tag != worker.gpu_tag:
         return f"is not a {demand.gpu_tag}"
     if demand.min_memory_bytes > worker.memory_bytes:

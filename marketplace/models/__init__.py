@@ -1,6 +1,7 @@
 """Rows, constraints and queryset filters."""
 
 from marketplace.models.access import Allowance, ApiKey, DatasetOwner, Grant, Invitation, roles_of, scopes_of_user
+from marketplace.models.audience import Audience, Pool, may_receive
 from marketplace.models.books import BooksCheck
 from marketplace.models.challenge import Challenge
 from marketplace.models.client import Client
@@ -22,6 +23,7 @@ __all__ = [
     "Allowance",
     "ApiKey",
     "Assignment",
+    "Audience",
     "BooksCheck",
     "Challenge",
     "Checkpoint",
@@ -44,6 +46,7 @@ __all__ = [
     "Notice",
     "NoticeChoice",
     "NoticeScan",
+    "Pool",
     "ReputationChange",
     "ResourceClass",
     "Result",
@@ -56,6 +59,7 @@ __all__ = [
     "Verdict",
     "Worker",
     "database_now",
+    "may_receive",
     "roles_of",
     "scopes_of_user",
 ]

@@ -9,6 +9,7 @@ from django.db.models import F, Q
 
 from marketplace.domain.access import Role, Scope, scopes_of
 from marketplace.domain.money import MAX_MICRO
+from marketplace.models.audience import Audience
 from marketplace.models.clock import DatabaseNow
 from marketplace.models.dataset import Dataset
 from marketplace.models.ledger import Account
@@ -132,6 +133,9 @@ class DatasetOwner(models.Model):
     dataset = models.ForeignKey(Dataset, models.CASCADE, related_name="owners")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="dataset_rights")
     label = models.CharField(max_length=120, blank=True, help_text="What the file was called when this user sent it.")
+    audience = models.ForeignKey(
+        Audience, models.PROTECT, null=True, blank=True, help_text="Who may receive it for this user; empty for all."
+    )
     created_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:

@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from marketplace.domain.lifecycle import ENDED, LIVE, AssignmentState, Fault, JobState
 from marketplace.domain.money import MAX_MICRO
+from marketplace.models.audience import Audience
 from marketplace.models.client import Client
 from marketplace.models.clock import DatabaseNow
 from marketplace.models.dataset import Dataset
@@ -20,13 +21,23 @@ class ResourceClass(models.Model):
     gpu_tag = models.CharField(max_length=64, blank=True)
     min_memory_bytes = models.BigIntegerField(default=0)
     min_compute_capacity = models.FloatField(default=0.0)
+    audience = models.ForeignKey(
+        Audience, models.PROTECT, null=True, blank=True, help_text="Who may receive the data; empty for any worker."
+    )
 
     class Meta:
         verbose_name_plural = "resource classes"
         constraints = [
             models.UniqueConstraint(
-                fields=["gpu_tag", "min_memory_bytes", "min_compute_capacity"], name="resource_class_once"
-            )
+                fields=["gpu_tag", "min_memory_bytes", "min_compute_capacity"],
+                condition=Q(audience=None),
+                name="resource_class_once",
+            ),
+            models.UniqueConstraint(
+                fields=["gpu_tag", "min_memory_bytes", "min_compute_capacity", "audience"],
+                condition=Q(audience__isnull=False),
+                name="resource_class_once_an_audience",
+            ),
         ]
 
     def __str__(self) -> str:

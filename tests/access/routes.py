@@ -78,6 +78,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "/worker/invite": {"worker_id": "w3", "gpu_type": "CPU", "compute_capacity": 0.1, "lend": 100},
     "/worker/<name:name>/stake": {"amount": 1},
     "/worker/<name:name>/unstake": {"amount": 1},
+    "/datasets/<sha256:dataset_id>/receivers": {"contributors": ["alice"]},
+    "/pools/<name:name>": {"add": ["alices_gpu"]},
     "/worker/<name:name>/schedule": {"schedule": "22:00-06:00"},
     "/client/register": {"client_address": "second_lab"},
     "/job/submit": JOB,

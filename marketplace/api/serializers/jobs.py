@@ -6,9 +6,11 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from marketplace.actions.audiences import receivers_of
 from marketplace.api.base import Strict
 from marketplace.api.fields import AnyJSON, Column, Number, Parameters, Text, Tokens, UnixTime, WholeNumber
 from marketplace.domain.lifecycle import JobState
+from marketplace.models import Job
 from workers.catalog import MODELS
 
 MAX_COLUMNS = 10_000
@@ -19,6 +21,13 @@ class Requirements(Strict):
     gpu_type = Text(max_length=64, required=False)
     min_memory_bytes = WholeNumber(required=False)
     min_compute_capacity = Number(required=False, min_value=0, help_text="TFLOPS.")
+
+
+class Receivers(Strict):
+    """Who may receive the data; with neither, any worker."""
+
+    pools = serializers.ListField(child=Text(max_length=64), required=False, max_length=100)
+    contributors = serializers.ListField(child=Text(max_length=64), required=False, max_length=100)
 
 
 class Submission(Strict):
@@ -39,6 +48,9 @@ class Submission(Strict):
         help_text="Which columns to use; all others if left out.",
     )  # fmt: skip
     requirements = Requirements(required=False)
+    receivers = Receivers(
+        required=False, allow_null=True, help_text="Whose workers alone may receive the data, by pool or contributor."
+    )
     deadline_seconds = Number(required=False, allow_null=True)
 
 
@@ -104,6 +116,12 @@ class JobStatus(JobSerializer):
     deadline_at = UnixTime()
     quoted_seconds = serializers.FloatField()
     reason = serializers.CharField(allow_blank=True, help_text="Why it failed, was cancelled or waits again.")
+    receivers = serializers.SerializerMethodField(help_text="Who alone may receive the data; null for any worker.")
     fault = serializers.CharField(allow_blank=True, help_text="job, worker or system, where it failed.")
     verdict = VerdictSerializer(required=False, help_text="Once an answer was accepted.")
     result = ResultField(required=False, help_text="Once an answer was accepted; large arrays are in `omitted`.")
+
+    @extend_schema_field(Receivers(allow_null=True))
+    def get_receivers(self, job: Job) -> dict[str, list[str]] | None:
+        found = receivers_of(job.resource_class.audience)
+        return found.as_json() if found else None
