@@ -1,13 +1,15 @@
-# Two images from one file: `server` (web, coordinator, verifier, beat, migration) and `gpu-worker` (a contributor's
+# Two images from one file: `server` (web, coordinator, verifier, beat, backups, migration) and `gpu-worker` (a contributor's
 # host, which gets nothing of the server's code).
 ARG PYTHON=3.12
-FROM python:${PYTHON}-slim AS base
+FROM python:${PYTHON}-slim-trixie AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin computenet \
     && install --directory --owner computenet --group computenet --mode 0700 /data
 WORKDIR /app
 
 FROM base AS server
+# pg_dump and pg_restore, of the version of the server in docker-compose.yml.
+RUN apt-get update && apt-get install --yes --no-install-recommends postgresql-client-17 && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt ./
 RUN pip install --require-hashes --no-deps -r requirements.txt
 COPY manage.py ./

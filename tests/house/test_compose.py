@@ -1,20 +1,15 @@
-"""docker-compose.yml names programs that exist, has no secrets of its own, and gives each role what it needs only."""
+"""docker-compose.yml has no secrets of its own, and gives each service what it needs only.
 
-import importlib.util
-import os
+Its commands and health checks are run for real by test_first_hour.py.
+"""
+
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 import yaml
-from django.core.management import get_commands
 from django.urls import resolve
-
-from tests import postgres
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -24,26 +19,40 @@ OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 SECRET = re.compile(r"SECRET|PASSWORD|KEY")
 
 
-def has_module(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_a_service_may_take_so_much_memory_processor_and_processes_and_no_more(name: str) -> None:
+    limits = SERVICES[name]["deploy"]["resources"]["limits"]
+    memory, cpus = (re.sub(r"\$\{\w+:-(.*)\}", r"\1", str(limits[what])) for what in ("memory", "cpus"))
+    assert re.fullmatch(r"\d+[mg]", memory)
+    assert 0 < float(cpus) <= 2  # the engine refuses more than the machine has
+    assert 0 < limits["pids"] <= 512
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_services_command_names_a_program_that_exists(name: str) -> None:
-    command = SERVICES[name]["command"]
-    if command[:3] == ["python", "-m", "uvicorn"]:
-        module, application = command[3].split(":")
-        assert has_module("uvicorn") and has_module(module)
-        assert application == "application"
-    elif command[:2] == ["python", "manage.py"]:
-        assert command[2] in get_commands()
-    else:
-        assert command[:2] == ["celery", "-A"]
-        # Celery itself says whether it knows the application, the subcommand and every option.
-        done = subprocess.run(
-            [sys.executable, "-m", "celery", *command[1:], "--help"], cwd=ROOT, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+def test_threads_of_arrays_follow_the_limit_and_not_the_machine() -> None:
+    for name in OURS:
+        assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"} <= set(SERVICES[name]["environment"]), name
+
+
+def test_every_setting_of_the_server_can_be_given_in_env() -> None:
+    table = (ROOT / "docs" / "settings.md").read_text().split("## Web")[1].split("\n## ")[0]
+    fixed = {"COMPUTENET_HOME", "COMPUTENET_SANDBOX", "SECURE_SSL_REDIRECT", "STATIC_ROOT"}  # the image's, or dangerous
+    given = set(SERVICES["web"]["environment"])
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) - fixed == given - {
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+    }  # fmt: skip
+    example = (ROOT / ".env.example").read_text()
+    passed_on = {name for name, value in SERVICES["web"]["environment"].items() if value is None}
+    assert set(re.findall(r"^# ([A-Z_]+)=", example, re.MULTILINE)) == passed_on
+
+
+def test_backups_are_made_by_who_can_change_nothing_with_the_programs_of_the_servers_version() -> None:
+    service = SERVICES["backups"]
+    assert service["environment"]["DATABASE_URL"] == SERVICES["web"]["environment"]["DATABASE_URL"]
+    assert "data:/data:ro" in service["volumes"]
+    [backups] = [volume for volume in service["volumes"] if isinstance(volume, dict)]
+    assert backups["target"] == service["command"][3] == "/backups"
+    version = re.search(r"postgres:(\d+)", SERVICES["postgres"]["image"])
+    assert version and f"postgresql-client-{version[1]} " in (ROOT / "Dockerfile").read_text()
 
 
 def test_every_queue_of_the_coordinator_has_a_service_that_consumes_it() -> None:
@@ -109,32 +118,3 @@ def test_a_gpu_workers_image_holds_nothing_of_the_coordinators_side() -> None:
     stage = (ROOT / "Dockerfile").read_text().split(" AS gpu-worker")[1]
     copied = re.findall(r"^COPY (.+)$", stage, re.MULTILINE)
     assert copied and all(line.split()[0].startswith("workers") for line in copied)
-
-
-@pytest.mark.processes
-def test_the_applications_role_works_and_can_neither_alter_nor_empty_tables() -> None:
-    script = COMPOSE["configs"]["application-role"]["content"]
-    statements = script.split("<<'SQL'\n")[1].split("\nSQL")[0].replace(":'password'", "'role-secret'")
-
-    def manage(url: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env={**os.environ, "DATABASE_URL": url}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
-
-    with postgres.server() as server:
-        with psycopg.connect(server.url(), autocommit=True) as owner:
-            owner.execute("CREATE DATABASE computenet")
-        with psycopg.connect(server.url("computenet"), autocommit=True) as owner:
-            owner.execute(statements)
-        manage(server.url("computenet"), "migrate", "--no-input", "-v", "0")
-        as_role = f"postgres://computenet:role-secret@127.0.0.1:{server.port}/computenet"
-        manage(as_role, "audit_ledger")
-        with psycopg.connect(as_role, autocommit=True) as role:
-            table = "marketplace_account"
-            assert role.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[arg-type]
-            for statement in (f"TRUNCATE {table} CASCADE", f"ALTER TABLE {table} DISABLE TRIGGER ALL",
-                              f"DROP TABLE {table} CASCADE", "CREATE TABLE another (x int)"):  # fmt: skip
-                with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                    role.execute(statement)  # type: ignore[arg-type]

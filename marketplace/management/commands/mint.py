@@ -31,4 +31,4 @@ class Command(BaseCommand):
             raise CommandError(str(refusal)) from None
         made.destination.refresh_from_db()
         balance = to_tokens(made.destination.balance)
-        self.stdout.write(f"Issued {to_tokens(made.amount):,} tokens; {made.destination} holds {balance:,} now.")
+        self.stdout.write(f"Issued {to_tokens(made.amount):,} tokens; {made.destination.name} holds {balance:,} now.")
