@@ -4,8 +4,8 @@
 
 understands the few words that docs/first-hour.md says to `docker compose`. Commands, environments, the order of
 starting and the health checks are read from the file. What only an engine has is left out: images, users, limits,
-networks. Names of hosts become ports of the loopback, and volumes folders. PostgreSQL is the tests' own, with the file's
-script run in it; the proxy is left to tests/broker/test_tls.py, and so the web answers without TLS.
+networks. Names of hosts become ports of the loopback, and volumes folders. PostgreSQL is the tests' own, with the
+file's script run in it; the proxy is left to tests/broker/test_tls.py, and so the web answers without TLS.
 """
 
 import json

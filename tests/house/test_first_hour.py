@@ -63,7 +63,7 @@ class Hour:
     def run(self, *kinds: str) -> str:
         done = subprocess.run(
             ["sh", "-e"], input=self.script(*kinds), cwd=self.folder, env=self.environment, capture_output=True,
-            text=True, timeout=120,
+            text=True, timeout=240,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr + done.stdout
         return done.stdout
