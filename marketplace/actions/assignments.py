@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from marketplace import dispatch, notifications, storage
 from marketplace.actions.endings import end_attempt, give_up_attempt
@@ -100,7 +101,7 @@ def start(*, machine: Worker, assignment_id: UUID) -> Specification:
 
 def _specification(machine: Worker, assignment: Assignment) -> Specification:
     policy, job = settings.POLICY, assignment.job
-    dataset = job.dataset
+    data = job.data
     specification = Specification(
         assignment=str(assignment.pk),
         fence=assignment.fence,
@@ -108,10 +109,10 @@ def _specification(machine: Worker, assignment: Assignment) -> Specification:
         params=job.params,
         seed=job.seed,
         matrix={
-            "sha256": dataset.matrix_sha256,
-            "size_bytes": dataset.matrix_bytes,
-            "rows": dataset.rows,
-            "columns": dataset.matrix_columns,
+            "sha256": data.matrix_sha256,
+            "size_bytes": data.matrix_bytes,
+            "rows": data.rows,
+            "columns": data.matrix_columns,
         },
         features=job.features,
         target=job.target,
@@ -132,8 +133,12 @@ def readable_matrix(*, machine: Worker, sha256: str) -> Path:
     Raises:
         NotFound: no live assignment of this machine reads it.
     """
+    as_brought = Q(job__matrix=None, job__dataset__matrix_sha256=sha256)
     reads = Assignment.objects.filter(
-        of_machine(machine), RECEIVES, state=AssignmentState.STARTED.value, job__dataset__matrix_sha256=sha256
+        as_brought | Q(job__matrix__matrix_sha256=sha256),
+        of_machine(machine),
+        RECEIVES,
+        state=AssignmentState.STARTED.value,
     )
     if not reads.exists():
         raise NotFound("No live assignment of this machine reads such a matrix.")
@@ -175,7 +180,7 @@ def submit_result(
 def answer_bytes_max(assignment: Assignment) -> int:
     """No right answer to this assignment is a larger file."""
     job = assignment.job
-    return bytes_max(MODELS[job.model_type], job.params, job.dataset.rows, len(job.features))
+    return bytes_max(MODELS[job.model_type], job.params, job.data.rows, len(job.features))
 
 
 def require_wanted(*, machine: Worker, assignment_id: UUID, size_bytes: int) -> None:

@@ -18,7 +18,7 @@ from django.db.utils import IntegrityError
 from marketplace import storage
 from marketplace.actions.samples import make_sample
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.models import Dataset, DatasetOwner
+from marketplace.models import Dataset, DatasetOwner, Matrix
 from marketplace.tables import arrays, delimited
 from marketplace.tables.matrix import Column
 from workers.catalog.base import CatalogModel
@@ -42,7 +42,7 @@ class Brought:
             Refused: more than the user's share of the disk.
         """
         if self.dataset._state.adding:
-            _require_share(self.dataset.uploaded_by, self.dataset.size_bytes + self.dataset.matrix_bytes)
+            require_share(self.dataset.uploaded_by, self.dataset.size_bytes + self.dataset.matrix_bytes)
             try:
                 with transaction.atomic():
                     self.dataset.save(force_insert=True)
@@ -71,19 +71,24 @@ def require_room(*, user: Any, size_bytes: int) -> None:
         Refused: more than the user's share of the disk.
         NoRoom: the disk is full.
     """
-    _require_share(user, size_bytes)
+    require_share(user, size_bytes)
     storage.require_free(size_bytes)
 
 
-def _require_share(user: Any, size_bytes: int) -> None:
-    """Outside the sandbox everybody has a share of the disk: `storage_bytes_per_user`."""
+def require_share(user: Any, size_bytes: int) -> None:
+    """Outside the sandbox everybody has a share of the disk: `storage_bytes_per_user`.
+
+    Raises:
+        Refused: with `size_bytes` more, `user` would have more than that.
+    """
     if user is None:
         return
-    stored = Dataset.objects.filter(owners__user=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
-    share = settings.POLICY.storage_bytes_per_user
-    if (stored or 0) + size_bytes > share:
+    brought = Dataset.objects.filter(owners__user=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
+    made = Matrix.objects.filter(dataset__owners__user=user).aggregate(sum=Sum("matrix_bytes"))["sum"]
+    stored, share = (brought or 0) + (made or 0), settings.POLICY.storage_bytes_per_user
+    if stored + size_bytes > share:
         raise Refused(
-            f"Your data would take more than your {share:,} bytes of the network's disk, of which {stored or 0:,} are "
+            f"Your data would take more than your {share:,} bytes of the network's disk, of which {stored:,} are "
             "taken; ask the operator for more, or to delete datasets."
         )
 

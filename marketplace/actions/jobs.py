@@ -3,6 +3,7 @@
 import logging
 import secrets
 import uuid
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -45,12 +46,15 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
     client = find_client(address=submission.client_address, user=user)
     reward = to_micro(submission.reward, name="reward", minimum=max(1, settings.POLICY.micro("minimum_reward")))
     deadline = _deadline_seconds(submission)
-    with plan(submission, user) as planned, transaction.atomic():
+    with plan(submission, user) as planned, ExitStack() as files:
         _require_floor(planned, reward)
-        dataset = planned.brought.insert()
-        receivers = audiences.for_job(given=submission.receivers, dataset=dataset, user=user, lock=True)
-        job = _insert(client, planned, audiences.stored(receivers), reward, deadline, api_key)
-        planned.brought.store()
+        if planned.prepared:
+            planned.prepared.write(files)
+        with transaction.atomic():
+            dataset = planned.brought.insert()
+            receivers = audiences.for_job(given=submission.receivers, dataset=dataset, user=user, lock=True)
+            job = _insert(client, planned, audiences.stored(receivers), reward, deadline, api_key)
+            planned.store()
     with about(job):
         logger.info("Job %s is submitted.", job.pk)  # by whom is the database's to know
     return job
@@ -112,6 +116,7 @@ def _insert(
         client=client,
         model_type=planned.model.name,
         dataset=planned.dataset,
+        matrix=planned.prepared.insert(planned.dataset) if planned.prepared else None,
         params=planned.params,
         features=planned.features,
         target=planned.target,

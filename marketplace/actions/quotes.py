@@ -45,7 +45,7 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
     answer = {
         "model_type": planned.model.name,
         "dataset_id": planned.dataset.sha256,
-        "rows": planned.dataset.rows,
+        "rows": planned.rows,
         "features": len(planned.features),
         "params": planned.params,
         "workers": sorted(names.values()),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketplace import storage
+from marketplace.actions.matrices import layout_of
 from marketplace.domain.errors import NotFound
 from marketplace.domain.lifecycle import JobState
 from marketplace.models import Job
@@ -47,6 +48,10 @@ def read_result(*, job: Job, limit: int | None) -> dict[str, Any]:
         NotFound: there is no result (yet).
     """
     found: dict[str, Any] = {"model": MODELS[job.model_type].result_name, **job.scalars}
+    layout = layout_of(job)
+    found["features"] = [name for name, _, _ in layout.features]
+    if layout.classes is not None:
+        found["class_names"] = layout.classes
     omitted = []
     with _archive(job) as archive:
         for name in archive.files:

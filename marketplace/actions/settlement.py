@@ -17,6 +17,7 @@ from marketplace.actions import payouts, standing
 from marketplace.actions.endings import end_attempt, end_job, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
+from marketplace.actions.matrices import layout_of, stored_table
 from marketplace.actions.traces import about
 from marketplace.domain import escrow, reputation
 from marketplace.domain.ledger import Code
@@ -25,6 +26,7 @@ from marketplace.domain.money import to_tokens
 from marketplace.models import Account, Assignment, HeldVerdict, Job, Result, Verdict, Worker, database_now
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
+from marketplace.verification.fitted import finish
 from workers.catalog.base import Check
 from workers.catalog.base import Fault as Blame
 from workers.catalog.base import Verdict as Outcome
@@ -59,10 +61,12 @@ def _check(result: Result) -> str:
         if result.claim:
             return _settle_claim(result, check_claim(task))
         finding = check_answer(task, storage.path("results", result.sha256), secret)
+        seconds = time.monotonic() - began
+        if finding.check.verdict == "accepted" and assignment.job.matrix is not None:
+            finding = finish(finding, layout_of(assignment.job), stored_table(assignment.job.dataset))
     except Exception:
         logger.exception("Checking assignment %s failed", assignment.pk)
         return _release(result)
-    seconds = time.monotonic() - began
     if finding.check.verdict != "accepted":
         return _settle(result, finding, secret, seconds)
     with storage.temporary() as file:
@@ -91,7 +95,7 @@ def _lease(assignment_id: UUID) -> Result | None:
 
 def task_of(job: Job) -> Task:
     """What the job asked for, and where its data are."""
-    matrix = storage.path("matrices", job.dataset.matrix_sha256)
+    matrix = storage.path("matrices", job.data.matrix_sha256)
     return Task(job.model_type, job.params, job.seed, matrix, job.features, job.target)
 
 

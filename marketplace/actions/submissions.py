@@ -7,13 +7,14 @@ from typing import Any
 
 from django.conf import settings
 
-from marketplace.actions import audiences, datasets
+from marketplace.actions import audiences, datasets, matrices
 from marketplace.actions.datasets import Brought
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.matching import Demand
 from marketplace.domain.money import to_tokens
 from marketplace.domain.pricing import reward_floor
-from marketplace.models import Client, Dataset, Job
+from marketplace.domain.recipes import Options, Recipe
+from marketplace.models import Client, Dataset, Job, Matrix
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
 from workers.catalog.gpus import KNOWN_GPUS
@@ -36,6 +37,7 @@ class Submission:
     params: Mapping[str, Any] = field(default_factory=dict)
     target: str | int | None = None
     columns: Sequence[str | int] | None = None
+    recipe: Mapping[str, Any] | None = None  # None: numbers without gaps, as they are
     requirements: Mapping[str, Any] = field(default_factory=dict)
     receivers: Mapping[str, Any] = field(default_factory=dict)
     deadline_seconds: float | None = None
@@ -54,10 +56,18 @@ class Plan:
     quoted_seconds: float
     memory_bytes: int  # that a fit should need
     floor: int  # micro-tokens that such a job pays at least
+    rows: int  # that are fitted on
+    prepared: matrices.Prepared | None = None  # what a recipe makes of the dataset
 
     @property
     def dataset(self) -> Dataset:
         return self.brought.dataset
+
+    def store(self) -> None:
+        """Put what was brought and what was made of it in their places. That does not roll back."""
+        self.brought.store()
+        if self.prepared:
+            self.prepared.store()
 
 
 def find_client(*, address: str, user: Any) -> Client:
@@ -80,8 +90,15 @@ def submission_of(job: Job) -> Submission:
     receivers = audiences.receivers_of(job.resource_class.audience)
     dataset, need, model = job.dataset, job.resource_class, MODELS.get(job.model_type)
     place = {column["matrix_column"]: i for i, column in enumerate(dataset.columns)}
-    columns: list[str | int] | None = [place[feature] for feature in job.features]
-    if columns == [i for i in range(len(dataset.columns)) if job.target is None or i != place[job.target]]:
+    if job.matrix is None:
+        recipe, target = None, None if job.target is None else place[job.target]
+        columns: list[str | int] | None = [place[feature] for feature in job.features]
+    else:
+        kept = Recipe.read(job.matrix.recipe)
+        names, recipe = {name: i for i, name in enumerate(dataset.column_names)}, kept.options
+        target = None if kept.target is None else names[kept.target]
+        columns = [names[name] for name in kept.columns]
+    if columns == [i for i in range(len(dataset.columns)) if i != target]:
         columns = None
     defaults = {parameter.name: parameter.default for parameter in model.parameters} if model else {}
     known = {gpu_tag(name): name for name in ("CPU", *KNOWN_GPUS)}
@@ -96,8 +113,9 @@ def submission_of(job: Job) -> Submission:
         reward=to_tokens(job.reward),
         dataset=dataset.pk,
         params={name: value for name, value in job.params.items() if defaults.get(name) != value},
-        target=None if job.target is None else place[job.target],
+        target=target,
         columns=columns,
+        recipe=recipe,
         requirements={name: value for name, value in demands.items() if value},
         receivers=receivers.as_json() if receivers else {},
     )
@@ -116,22 +134,37 @@ def plan(submission: Submission, user: Any) -> Iterator[Plan]:
     if model is None:
         raise Refused(f"model_type must be one of {', '.join(sorted(MODELS))}.")
     with _brought(submission, model, user) as brought:
-        yield _planned(submission, model, brought)
+        yield _planned(submission, model, brought, user)
 
 
-def _planned(submission: Submission, model: CatalogModel, brought: Brought) -> Plan:
-    dataset = brought.dataset
-    features, target = _choose_columns(submission, model, dataset)
+def _planned(submission: Submission, model: CatalogModel, brought: Brought, user: Any) -> Plan:
+    chosen, target = _choose_columns(submission, model, brought.dataset)
     demand = _demand(submission.requirements)
+    prepared = None
+    if submission.recipe is None:
+        data: Dataset | Matrix = brought.dataset
+        _require_plain_numbers(chosen, target)
+        features = [each["matrix_column"] for each in chosen]
+        place: int | None = None if target is None else target["matrix_column"]
+    else:
+        given = Options.parse(submission.recipe)
+        prepared = matrices.prepare(
+            brought=brought, model=model, features=chosen, target=target, given=given, user=user
+        )
+        data = prepared.matrix
+        features, place = list(range(prepared.features)), None if target is None else prepared.features
     try:
         params = model.clean(submission.params)
-        model.validate(params, dataset.rows, len(features))
+        model.validate(params, data.rows, len(features))
     except ParameterError as error:
         raise Refused(str(error)) from None
-    operations = model.operations(params, dataset.rows, len(features))
+    operations = model.operations(params, data.rows, len(features))
     seconds = settings.POLICY.quote_overhead_seconds + operations / settings.POLICY.quote_flops
-    floor = reward_floor(matrix_bytes=dataset.matrix_bytes, quoted_seconds=seconds, policy=settings.POLICY)
-    return Plan(model, brought, params, features, target, demand, seconds, 3 * dataset.matrix_bytes, floor)
+    floor = reward_floor(matrix_bytes=data.matrix_bytes, quoted_seconds=seconds, policy=settings.POLICY)
+    memory = 3 * data.matrix_bytes
+    return Plan(
+        model, brought, params, features, place, demand, seconds, memory, floor, data.rows, prepared
+    )  # fmt: skip
 
 
 def _brought(submission: Submission, model: CatalogModel, user: Any) -> AbstractContextManager[Brought]:
@@ -155,14 +188,16 @@ def _column(dataset: Dataset, key: str | int) -> dict[str, Any]:
     raise Refused(f"There is no column {str(key)[:80]!r}; the dataset has {known}.")
 
 
-def _choose_columns(submission: Submission, model: CatalogModel, dataset: Dataset) -> tuple[list[int], int | None]:
+def _choose_columns(
+    submission: Submission, model: CatalogModel, dataset: Dataset
+) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The columns of the dataset that are used, and its target."""
     target: dict[str, Any] | None = None
     if model.needs_target:
         chosen = submission.target
         if chosen is None:
             chosen = dataset.default_target or len(dataset.columns) - 1
         target = _column(dataset, chosen)
-        _require_numbers(target, "the target")
     elif submission.target is not None:
         raise Refused(f"{model.name} takes no target.")
     if submission.columns is None:
@@ -176,19 +211,28 @@ def _choose_columns(submission: Submission, model: CatalogModel, dataset: Datase
             raise Refused("columns names a column twice.")
     if not features:
         raise Refused("There is no column left to fit on.")
+    return features, target
+
+
+def _require_plain_numbers(features: Sequence[Mapping[str, Any]], target: Mapping[str, Any] | None) -> None:
+    """Without a recipe, nothing but numbers without gaps is fitted."""
+    if target is not None:
+        _require_numbers(target, "the target")
     for column in features:
         _require_numbers(column, "used")
-    return [column["matrix_column"] for column in features], None if target is None else target["matrix_column"]
 
 
 def _require_numbers(column: Mapping[str, Any], role: str) -> None:
     name = column["name"][:80]
     if column["matrix_column"] is None:
-        raise Refused(f'Column "{name}" is text and cannot be {role}; name the numeric columns to use in "columns".')
+        raise Refused(
+            f'Column "{name}" is text and cannot be {role}; give a "recipe" to use it as a category, or name the '
+            'columns to use in "columns".'
+        )
     if column["missing"]:
         raise Refused(
             f'Column "{name}" has {column["missing"]:,} missing cells, the first in row {column["first_missing"]:,}; '
-            'fill them or leave the column out with "columns".'
+            'say in a "recipe" what to do, or leave the column out with "columns".'
         )
 
 

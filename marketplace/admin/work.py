@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from marketplace import filters
 from marketplace.actions import jobs
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace.models import Assignment, Dataset, Job, ResourceClass, Result, Verdict
+from marketplace.models import Assignment, Dataset, Job, Matrix, ResourceClass, Result, Verdict
 
 REWARD, IN_ESCROW = tokens("reward", "reward"), tokens("escrow__balance", "in escrow")
 
@@ -28,6 +28,18 @@ class DatasetAdmin(ReadOnlyAdmin):
     @admin.display(description="size", ordering="size_bytes")
     def size(self, dataset: Dataset) -> str:
         return filters.size(dataset.size_bytes)
+
+
+@admin.register(Matrix)
+class MatrixAdmin(ReadOnlyAdmin):
+    list_display = ["id", "dataset", "rows", "held_out", "dropped", "matrix_columns", "size", "created_at"]
+    list_select_related = ["dataset"]
+    search_fields = ["dataset__sha256", "matrix_sha256"]
+    ordering = ["-created_at"]
+
+    @admin.display(description="size", ordering="matrix_bytes")
+    def size(self, matrix: Matrix) -> str:
+        return filters.size(matrix.matrix_bytes)
 
 
 @admin.register(ResourceClass)

@@ -67,7 +67,7 @@ def numbers(job: Job) -> list[tuple[str, Any]]:
 
 
 def _name_of(job: Job, matrix_column: int) -> str:
-    found = (column["name"] for column in job.dataset.columns if column.get("matrix_column") == matrix_column)
+    found = (column["name"] for column in job.data.columns if column.get("matrix_column") == matrix_column)
     return next(found, f"column {matrix_column}")
 
 

@@ -61,6 +61,7 @@ def requests(job: Job, address: str) -> dict[str, str]:
         "params": dict(asked.params),
         "target": asked.target,
         "columns": asked.columns,
+        "recipe": asked.recipe,
         "requirements": dict(asked.requirements),
         "receivers": dict(asked.receivers),
     }

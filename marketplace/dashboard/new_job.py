@@ -17,7 +17,7 @@ from marketplace import storage
 from marketplace.actions import datasets, jobs, quotes
 from marketplace.actions.once import canonical, once
 from marketplace.dashboard.access import Viewer, acting_user, page, require_scope
-from marketplace.dashboard.new_job_draft import CHOSEN_MOST, SAMPLE, Draft, ModelForm, default_target, usable
+from marketplace.dashboard.new_job_draft import CHOSEN_MOST, RECIPE, SAMPLE, Draft, ModelForm, default_target, usable
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Dataset, Job
@@ -81,27 +81,27 @@ def data_step(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 def _preview(draft: Draft, dataset: Dataset) -> dict[str, Any]:
     ticked = set(draft.columns or [])
     columns = [
-        Column(
-            i, each["name"], each["dtype"], each["missing"], usable(each), usable(each) and (not ticked or i in ticked)
-        )
+        Column(i, each["name"], each["dtype"], each["missing"], usable(each), i in ticked if ticked else usable(each))
         for i, each in enumerate(dataset.columns)
     ]
     if draft.columns is not None and draft.target is not None and draft.target < len(columns):
         columns[draft.target] = replace(columns[draft.target], ticked=True)
     upload, matrix = storage.path("uploads", dataset.pk), storage.path("matrices", dataset.matrix_sha256)
     target = draft.target if draft.target is not None else default_target(dataset)
-    if target is not None and not (target < len(columns) and columns[target].usable):
+    if target is not None and target >= len(columns):
         target = None
     return {
         "dataset": dataset,
         "columns": columns,
         "choosable": len(columns) <= CHOSEN_MOST,
-        "unusable": [column for column in columns if not column.usable],
+        "rough": [column for column in columns if not column.usable],
+        "recipe": {name: draft.rest.get(name, "") for name in RECIPE},
         "target": target,
         "shown_columns": columns[:PREVIEW_COLUMNS],
         "hidden_columns": max(0, len(columns) - PREVIEW_COLUMNS),
         "rows": first_rows(upload, matrix, dataset.format, PREVIEW_ROWS, PREVIEW_COLUMNS),
-        "carried": list(draft.rest.items()) + ([("reward", draft.reward)] if draft.reward else []),
+        "carried": [(name, value) for name, value in draft.rest.items() if name not in RECIPE]
+        + ([("reward", draft.reward)] if draft.reward else []),
     }
 
 

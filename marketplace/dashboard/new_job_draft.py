@@ -3,7 +3,7 @@
 Nothing in it is believed: each step asks the actions again, which find the data and the client for this user alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ GIB = 2**30
 NAMES_LONGEST = 2000
 POOLS_SHOWN = 30
 GPUS = ("CPU", *KNOWN_GPUS)
+RECIPE = ("missing", "standardise", "holdout")
 OWN = ("dataset", "target", "c", "reward")  # the rest of an address is the form's
 
 
@@ -72,6 +73,24 @@ class Draft:
         pairs += [("target", str(self.target))] if self.target is not None else []
         return pairs + [("c", str(column)) for column in self.columns or ()]
 
+    def recipe(self, dataset: Dataset, used: Iterable[int]) -> dict[str, Any] | None:
+        """What the first step says of gaps and scaling; None where it says nothing and numbers without gaps are used.
+
+        Raises:
+            Refused: a share that is no number.
+        """
+        said = {name: self.rest[name] for name in RECIPE if self.rest.get(name)}
+        found: dict[str, Any] = {"missing": said["missing"]} if said.get("missing", "refuse") != "refuse" else {}
+        if "standardise" in said:
+            found["standardise"] = True
+        if "holdout" in said:
+            try:
+                found["holdout"] = float(said["holdout"]) / 100
+            except ValueError:
+                raise Refused("The share of the rows to keep out must be a number of percent.") from None
+        plain = all(usable(dataset.columns[place]) for place in used if place < len(dataset.columns))
+        return None if plain and not found else found
+
     @classmethod
     def of(cls, job: Job) -> "Draft":
         """What was asked for a job, to change a little and ask for again."""
@@ -85,6 +104,10 @@ class Draft:
             rest["min_memory_gib"] = f"{needs['min_memory_bytes'] / GIB:g}"
         rest |= {kind: ", ".join(names) for kind, names in asked.receivers.items() if names}
         reward = f"{asked.reward}"
+        recipe = asked.recipe or {}
+        rest |= {"missing": recipe["missing"]} if "missing" in recipe else {}
+        rest |= {"standardise": "1"} if recipe.get("standardise") else {}
+        rest |= {"holdout": f"{100 * recipe['holdout']:g}"} if "holdout" in recipe else {}
         if job.dataset.sample:
             return cls(SAMPLE, rest=rest, reward=reward)
         columns = None
@@ -153,7 +176,7 @@ class ModelForm(JobForm):
         """
         data = self.cleaned_data
         model = MODELS[data["model_type"]]
-        target = columns = None
+        target = columns = recipe = None
         if dataset is not None:
             if model.needs_target:
                 target = draft.target if draft.target is not None else default_target(dataset)
@@ -163,6 +186,7 @@ class ModelForm(JobForm):
             if ticked is None:
                 ticked = tuple(i for i, column in enumerate(dataset.columns) if usable(column))
             columns = [i for i in ticked if i != target]
+            recipe = draft.recipe(dataset, columns if target is None else [*columns, target])
             if len(columns) + (target is not None) == len(dataset.columns):
                 columns = None
         memory = data["min_memory_gib"]
@@ -178,6 +202,7 @@ class ModelForm(JobForm):
             params=self.params(),
             target=target,
             columns=columns,
+            recipe=recipe,
             requirements={name: value for name, value in demands.items() if value},
             receivers={kind: names for kind in KINDS if (names := _names(data[kind]))},
             deadline_seconds=data["deadline_hours"] * 3600 if data["deadline_hours"] else None,

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketplace import storage
+from marketplace.actions.matrices import layout_of
 from marketplace.actions.results import map_arrays
 from marketplace.dashboard.job import feature_names, target_name
 from marketplace.models import Job
 from marketplace.tables.arrays import open_array
+from marketplace.tables.recipes import Layout
+from marketplace.verification.fitted import class_names as class_names_of
 
 DRAWN = 400  # rows of the data in a picture
 COUNTED = 100_000  # rows that are counted, not drawn
@@ -28,6 +31,7 @@ class Fitted:
     arrays: dict[str, NDArray[Any]]
     features: list[str]
     target: str
+    layout: Layout
 
     @classmethod
     def of(cls, job: Job) -> "Fitted":
@@ -35,11 +39,11 @@ class Fitted:
         Raises:
             NotFound: the job has no result.
         """
-        return cls(job, map_arrays(job=job), feature_names(job), target_name(job))
+        return cls(job, map_arrays(job=job), feature_names(job), target_name(job), layout_of(job))
 
     @cached_property
     def matrix(self) -> NDArray[np.float64]:
-        return open_array(storage.path("matrices", self.job.dataset.matrix_sha256))
+        return open_array(storage.path("matrices", self.job.data.matrix_sha256))
 
     @property
     def rows(self) -> int:
@@ -59,12 +63,18 @@ class Fitted:
         return f"{DRAWN:,} of {self.rows:,} rows are drawn, chosen at random with seed {SEED}."
 
     def data(self, rows: Any) -> NDArray[np.float64]:
-        """X (rows × features)."""
-        return np.asarray(self.matrix[rows][:, self.job.features], dtype=np.float64)
+        """X (rows × features), in the table's own units."""
+        shift, scale = self.layout.scaling()
+        return shift + scale * np.asarray(self.matrix[rows][:, self.job.features], dtype=np.float64)
 
     def actual(self, rows: Any) -> NDArray[np.float64]:
         """y (rows,)."""
         return np.asarray(self.matrix[rows, self.job.target], dtype=np.float64)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes of a logistic regression, in its order."""
+        return class_names_of(self.arrays, self.layout.classes)
 
     def take(self, name: str, rows: Any) -> NDArray[Any]:
         return np.asarray(self.arrays[name][rows])
@@ -72,8 +82,8 @@ class Fitted:
 
 def spreads(job: Job) -> NDArray[np.float64]:
     """Each feature's standard deviation (d,), from what was noted when the data came."""
-    norms = {column["matrix_column"]: column["norm"] for column in job.dataset.columns}
-    return np.array([norms.get(column, 0.0) for column in job.features]) / max(job.dataset.rows, 1) ** 0.5
+    norms = {column["matrix_column"]: column["norm"] for column in job.data.columns}
+    return np.array([norms.get(column, 0.0) for column in job.features]) / max(job.data.rows, 1) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -98,15 +108,15 @@ def _by_row(fitted: Fitted) -> Listing | None:
         columns.append(("cluster", "labels", None))
     if "predictions" in arrays:
         columns.append(("predicted", "predictions", None))
+    names = fitted.class_names if "probabilities" in arrays else []
     if "probabilities" in arrays:
-        columns += [
-            (f"probability of {label:g}", "probabilities", i) for i, label in enumerate(arrays["classes"].tolist())
-        ]
+        columns += [(f"probability of {name}", "probabilities", i) for i, name in enumerate(names)]
     if "transformed_data" in arrays:
         columns += [(f"PC{i + 1}", "transformed_data", i) for i in range(arrays["transformed_data"].shape[1])]
     if not columns:
         return None
     supervised = "predictions" in arrays and fitted.job.target is not None
+    named = fitted.layout.classes
 
     def rows() -> Iterator[list[Any]]:
         for start in range(0, fitted.rows, BLOCK_ROWS):
@@ -114,9 +124,13 @@ def _by_row(fitted: Fitted) -> Listing | None:
             blocks = [arrays[a][part] if i is None else arrays[a][part, i] for _, a, i in columns]
             if supervised:
                 blocks.insert(0, fitted.actual(part))
+            if named is not None:  # the actual class and the predicted one
+                blocks[:2] = [np.array(named, dtype=object)[block.astype(np.int64)] for block in blocks[:2]]
             yield from ([start + n + 1, *row] for n, row in enumerate(zip(*(b.tolist() for b in blocks), strict=True)))
 
-    header = ["row", *([f"actual {fitted.target}"] if supervised else []), *(name for name, _, _ in columns)]
+    # Where a recipe left rows out, this is no place in the client's table.
+    row = "row" if fitted.job.matrix is None else "fitted row"
+    header = [row, *([f"actual {fitted.target}"] if supervised else []), *(name for name, _, _ in columns)]
     return Listing("rows", "Row by row", header, rows())
 
 
@@ -142,7 +156,7 @@ def _coefficients(fitted: Fitted) -> Listing | None:
 
 def class_names(fitted: Fitted) -> list[str]:
     """What each row of a logistic regression's coefficients speaks for."""
-    classes = [f"{label:g}" for label in fitted.arrays["classes"].tolist()]
+    classes = fitted.class_names
     return (
         [f"{classes[1]} against {classes[0]}"]
         if len(classes) == 2

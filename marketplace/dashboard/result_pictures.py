@@ -161,7 +161,7 @@ def logistic(fitted: Fitted) -> list[Chart]:
     classes = np.asarray(fitted.arrays["classes"], dtype=np.float64)
     counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(counts, (np.searchsorted(classes, actual), np.searchsorted(classes, predicted)), 1)
-    names = [f"{label:g}" for label in classes.tolist()]
+    names = fitted.class_names
     left = f"{COUNTED:,} of {fitted.rows:,} rows are counted, chosen at random with seed {SEED}."
     words = Words(
         "confusion", "What was predicted for which class", "Rows are the actual classes, columns the predicted ones; "

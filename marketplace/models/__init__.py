@@ -10,6 +10,7 @@ from marketplace.models.dataset import Dataset
 from marketplace.models.incident import HeldVerdict, Reverification
 from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdict
 from marketplace.models.ledger import Account, Transfer
+from marketplace.models.matrix import Matrix
 from marketplace.models.network import Event, Network
 from marketplace.models.notices import Notice, NoticeChoice, NoticeScan
 from marketplace.models.once import IdempotencyKey
@@ -42,6 +43,7 @@ __all__ = [
     "Job",
     "Leaf",
     "LeafSalt",
+    "Matrix",
     "Network",
     "Notice",
     "NoticeChoice",

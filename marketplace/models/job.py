@@ -12,6 +12,7 @@ from marketplace.models.client import Client
 from marketplace.models.clock import DatabaseNow
 from marketplace.models.dataset import Dataset
 from marketplace.models.ledger import Account, choices
+from marketplace.models.matrix import Matrix
 from marketplace.models.worker import Worker
 
 
@@ -51,6 +52,10 @@ class Job(models.Model):
     client = models.ForeignKey(Client, models.PROTECT, related_name="jobs")
     model_type = models.CharField(max_length=40)
     dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="jobs")
+    matrix = models.ForeignKey(
+        Matrix, models.PROTECT, null=True, blank=True, related_name="jobs",
+        help_text="What its recipe made of the dataset; empty where it is fitted as it was brought.",
+    )  # fmt: skip
     params = models.JSONField(default=dict)
     features = models.JSONField(help_text="Columns of the matrix, in order.")
     target = models.PositiveIntegerField(null=True, blank=True, help_text="Column of the matrix.")
@@ -100,6 +105,11 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def data(self) -> Matrix | Dataset:
+        """What is fitted: its recipe's matrix, or the dataset's own. Both have rows, columns and `matrix_…`."""
+        return self.matrix or self.dataset
 
 
 class Assignment(models.Model):

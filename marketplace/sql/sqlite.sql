@@ -102,7 +102,7 @@ CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
   SELECT RAISE(ABORT, 'an ended job is never changed') WHERE OLD.state IN ('verified', 'failed', 'cancelled');
   SELECT RAISE(ABORT, 'a job keeps what was asked')
     WHERE NEW.id <> OLD.id OR NEW.client_id <> OLD.client_id OR NEW.model_type <> OLD.model_type
-      OR NEW.dataset_id <> OLD.dataset_id OR NEW.params <> OLD.params OR NEW.features <> OLD.features
+      OR NEW.dataset_id <> OLD.dataset_id OR NEW.matrix_id IS NOT OLD.matrix_id OR NEW.params <> OLD.params OR NEW.features <> OLD.features
       OR NEW.target IS NOT OLD.target OR NEW.seed <> OLD.seed OR NEW.reward <> OLD.reward
       OR NEW.escrow_id <> OLD.escrow_id OR NEW.max_attempts <> OLD.max_attempts
       OR NEW.deadline_at <> OLD.deadline_at OR NEW.submitted_at <> OLD.submitted_at
@@ -515,6 +515,12 @@ END;
 CREATE TRIGGER cn_dataset_update BEFORE UPDATE ON marketplace_dataset BEGIN
   SELECT RAISE(ABORT, 'a dataset keeps its content')
     WHERE NEW.sha256 IS NOT OLD.sha256 OR NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256 OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns;
+END;
+
+CREATE TRIGGER cn_matrix_update BEFORE UPDATE ON marketplace_matrix BEGIN
+  SELECT RAISE(ABORT, 'a matrix keeps its content')
+    WHERE NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256
+      OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns;
 END;
 
 CREATE TRIGGER cn_dataset_delete BEFORE DELETE ON marketplace_dataset BEGIN

@@ -3,7 +3,7 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -61,6 +61,14 @@ def _is_number(cell: str) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def is_finite_number(cell: str) -> bool:
+    """Whether Arrow reads the cell as a number that is finite."""
+    try:
+        return bool(pc.is_finite(pc.cast(pa.scalar(cell.strip()), pa.float64())).as_py())
+    except pa.ArrowInvalid:
+        return False
 
 
 def _head(path: Path) -> tuple[str, bool]:
@@ -224,9 +232,19 @@ def _batches(path: Path, shape: Shape, extent: Extent, types: dict[str, pa.DataT
         raise Refused(f"The CSV cannot be read: {str(error).splitlines()[0][:200]}") from None
 
 
-def _numeric_names(path: Path, shape: Shape, extent: Extent) -> dict[str, str]:
-    """Names of the columns whose every cell is a number or missing, each with its dtype, int64 or float64."""
+def text_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """These columns of the CSV at `path` as text, in blocks of rows; a missing cell is null."""
+    return _batches(path, read_shape(path), _scan(path), dict.fromkeys(names, pa.string()))
+
+
+def _numeric_names(path: Path, shape: Shape, extent: Extent) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:
+    """Names of the columns whose every cell is a number or missing, each with its dtype, int64 or float64.
+
+    Also how many cells each column lacks, where it lacks any, and the row of the first.
+    """
     found = dict.fromkeys(shape.names, "int64")
+    gaps: dict[str, tuple[int, int]] = {}
+    rows = 0
     for batch in _batches(path, shape, extent, dict.fromkeys(shape.names, pa.string())):
         for name in list(found):
             cells = pc.utf8_trim_whitespace(batch.column(name))
@@ -238,7 +256,12 @@ def _numeric_names(path: Path, shape: Shape, extent: Extent) -> dict[str, str]:
                     found[name] = "float64"
             except pa.ArrowInvalid:
                 del found[name]
-    return found
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if column.null_count:
+                count, first = gaps.get(name) or (0, rows + 1 + pc.index(column.is_null(), True).as_py())
+                gaps[name] = (count + column.null_count, first)
+        rows += batch.num_rows
+    return found, gaps
 
 
 def _narrowest(cells: pa.Array) -> str:
@@ -273,9 +296,11 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
     """
     shape = read_shape(path)
     extent = _scan(path)
-    numeric = _numeric_names(path, shape, extent)
+    numeric, gaps = _numeric_names(path, shape, extent)
     place = {name: i for i, name in enumerate(name for name in shape.names if name in numeric)}
-    columns = [Column(name, numeric.get(name, "text"), place.get(name)) for name in shape.names]
+    columns = [
+        Column(name, numeric.get(name, "text"), place.get(name), *gaps.get(name, (0, None))) for name in shape.names
+    ]
     _refuse_columns_with_commas(path, shape, extent, [name for name in shape.names if name not in numeric])
     if not place:
         raise Refused("No column of the file is numeric.")

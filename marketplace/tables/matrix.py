@@ -1,6 +1,7 @@
 """The matrix that is made of a table: a float64 ``.npy`` file written in blocks, with its statistics."""
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import IO, Any
 
 import numpy as np
@@ -72,6 +73,10 @@ class Statistics:
                 raise Refused(f'Column "{column.name}" holds numbers too large to compute with (above about 1e150).')
 
 
+def _write_header(file: IO[bytes], rows: int, columns: int) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (rows, columns)})
+
+
 class MatrixWriter:
     """Writes blocks of rows as one C-ordered float64 ``.npy`` file whose number of rows is known at the end."""
 
@@ -82,9 +87,14 @@ class MatrixWriter:
         self.data_start = file.tell()
 
     def _header(self, rows: int) -> None:
-        np.lib.format.write_array_header_1_0(
-            self.file, {"descr": "<f8", "fortran_order": False, "shape": (rows, self.columns)}
-        )
+        _write_header(self.file, rows, self.columns)
+
+    @staticmethod
+    def size_bytes(rows: int, columns: int) -> int:
+        """How long the file will be."""
+        header = BytesIO()
+        _write_header(header, rows, columns)
+        return len(header.getvalue()) + 8 * rows * columns
 
     def add(self, block: Block) -> None:
         """Add a block of shape (rows, columns).

@@ -33,11 +33,11 @@ def flats(folder: Path) -> Path:
 def test_from_a_file_to_a_picture(open_page: Callable[..., Page], sandbox: Sandbox, tmp_path: Path) -> None:
     make_ready(sandbox, "flat_lab", "flat_gpu")
     page = open_page("/dashboard/jobs/new/")
-    page.get_by_label("A table of numbers").set_input_files(flats(tmp_path))
+    page.get_by_label("A table", exact=True).set_input_files(flats(tmp_path))
     page.get_by_role("button", name="Upload and look").click()
 
     expect(page.get_by_role("heading", name="flats.csv")).to_be_visible()
-    expect(page.get_by_role("checkbox", name="city")).to_be_disabled()
+    expect(page.get_by_role("checkbox", name="city")).not_to_be_checked()
     expect(page.get_by_label("What a regression predicts")).to_have_value("3")
     page.get_by_role("button", name="Choose a model").click()
 

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
+from marketplace.dashboard import new_job_draft
 from marketplace.models import Dataset, Job, Transfer, database_now
 from tests import factories
 from tests.dashboard import cast
@@ -56,7 +57,7 @@ def test_an_upload_is_shown_with_its_first_rows_and_types(client):
         "rooms (1 missing cells)",
     ):
         assert text in html, text
-    assert html.count('type="checkbox"') == 4 and html.count(" checked") == 2 and html.count(" disabled") == 2
+    assert html.count('type="checkbox"') == 4 + 1 and html.count(" checked") == 2 and " disabled" not in html
 
 
 def test_what_cannot_be_a_table_is_refused_in_a_sentence_and_keeps_what_was_pasted(client):
@@ -91,17 +92,17 @@ def test_text_and_gaps_are_left_out_unless_all_is_chosen_by_hand(client):
     submit(client, f"{QUOTE}?dataset={dataset}&client_address=alice&model_type=kmeans_clustering&kmeans_clustering.k=2")
     job = Job.objects.get()
     assert job.features == [0, 1] and job.params["k"] == 2  # price and area
-    response = client.get(
-        f"{QUOTE}?dataset={dataset}&c=1&c=2&client_address=alice&model_type=pca_analysis", headers=HTML
-    )
-    assert response.status_code == 400 and "is text and cannot be used" in response.content.decode()
+    by_hand = f"{QUOTE}?dataset={dataset}&c=1&c=2&c=3&client_address=alice&model_type=pca_analysis"
+    response = client.get(by_hand, headers=HTML)
+    assert response.status_code == 400 and "has no value in column" in response.content.decode()
+    assert "What it would take" in body(client, f"{by_hand}&missing=mean")
 
 
 def test_a_table_that_ends_in_text_has_no_target_until_one_is_chosen(client):
     cast.a_client("alice")
     address = upload(client, b"length,width,species\n1,2,setosa\n2,3,virginica\n4,4,setosa\n")
     html = body(client, address)
-    assert '<option value="" selected>choose a column</option>' in html and "write classes as numbers" in html
+    assert '<option value="" selected>choose a column</option>' in html and "text becomes a category" in html
     dataset = parse_qs(urlsplit(address).query)["dataset"][0]
     asked = f"{QUOTE}?dataset={dataset}&c=0&c=1&client_address=alice&model_type=linear_regression&target="
     response = client.get(asked, headers=HTML)
@@ -184,5 +185,27 @@ def test_who_may_not_submit_is_told_which_role_does(client, settings):
 def test_a_table_with_very_many_columns_is_chosen_from_by_place(client):
     wide = ",".join(["1.5"] * 100)
     html = body(client, upload(client, f"{wide}\n{wide}\n".encode(), "wide.csv"))
-    assert "<option" not in html and 'type="checkbox"' not in html
+    assert '<option value="0"' not in html and 'name="c"' not in html
     assert 'name="target" min="0" max="99" value="99"' in html and "And 88 more columns" in html
+
+
+def test_what_is_said_of_gaps_and_scaling_reaches_the_job_and_is_asked_for_again(client):
+    cast.a_worker("worker_rtx", last_heartbeat_at=database_now() + timedelta(hours=1))
+    cast.a_client("alice")
+    dataset = parse_qs(urlsplit(upload(client)).query)["dataset"][0]
+    address = (
+        f"{QUOTE}?dataset={dataset}&c=1&c=2&c=3&target=0&client_address=alice&model_type=ridge_regression"
+        "&missing=mean&standardise=1"
+    )
+    job = Job.objects.get(pk=submit(client, address).headers["Location"].rstrip("/").rpartition("/")[2])
+    assert job.matrix.recipe | {"columns": None} == {
+        "columns": None, "target": "price", "categories": ["city"], "missing": "mean", "standardise": True,
+        "first_level": "drop", "holdout": 0.0, "seed": 0,
+    }  # fmt: skip
+    page = body(client, f"/dashboard/jobs/{job.pk}/")
+    assert "5 rows are fitted" in page and "city=Mainz" in page and "&quot;missing&quot;: &quot;mean&quot;" in page
+    again = body(client, f"{NEW}?{new_job_draft.Draft.of(job).query}")
+    assert '<option value="mean" selected>' in again and 'name="standardise" value="1" checked' in again
+    assert factories.run_to_end(job).state == "verified"
+    result = body(client, f"/dashboard/jobs/{job.pk}/result/")
+    assert "city=Trier" in result and "fitted row" in result

@@ -7,9 +7,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from marketplace.actions.audiences import receivers_of
+from marketplace.actions.matrices import layout_of
 from marketplace.api.base import Strict
-from marketplace.api.fields import AnyJSON, Column, Number, Parameters, Text, Tokens, UnixTime, WholeNumber
+from marketplace.api.fields import AnyJSON, Column, Flag, Number, Parameters, Text, Tokens, UnixTime, WholeNumber
 from marketplace.domain.lifecycle import JobState
+from marketplace.domain.recipes import FIRST_LEVEL, MAX_HOLDOUT, MAX_SEED, MISSING
 from marketplace.models import Job
 from workers.catalog import MODELS
 
@@ -30,6 +32,31 @@ class Receivers(Strict):
     contributors = serializers.ListField(child=Text(max_length=64), required=False, max_length=100)
 
 
+class Recipe(Strict):
+    """How the table becomes the matrix that is fitted. Texts among its columns become categories."""
+
+    missing = serializers.ChoiceField(
+        choices=MISSING, required=False,
+        error_messages={"invalid_choice": f"This must be one of {', '.join(MISSING)}."},
+        help_text="Rows with gaps: refuse them (the default), drop them, or fill numbers with the column's mean.",
+    )  # fmt: skip
+    standardise = Flag(required=False, help_text="Fit numbers with mean 0 and deviation 1.")
+    categories = serializers.ListField(
+        child=Text(max_length=200), required=False, max_length=MAX_COLUMNS,
+        help_text="Numeric columns that are categories too.",
+    )  # fmt: skip
+    first_level = serializers.ChoiceField(
+        choices=FIRST_LEVEL, required=False,
+        error_messages={"invalid_choice": f"This must be one of {', '.join(FIRST_LEVEL)}."},
+        help_text="A category's first level: drop it (for regressions) or keep it (for the others).",
+    )  # fmt: skip
+    holdout = Number(
+        required=False, min_value=0, max_value=MAX_HOLDOUT,
+        help_text="The share of the rows that is kept out of the fit."
+    )  # fmt: skip
+    seed = WholeNumber(required=False, max_value=MAX_SEED, help_text="Draws the rows that are kept out.")
+
+
 class Submission(Strict):
     """What to fit on which data. Data come as `dataset`, or inline; with none, a seeded sample is computed on."""
 
@@ -47,6 +74,7 @@ class Submission(Strict):
         child=Column(), required=False, allow_null=True, allow_empty=False, max_length=MAX_COLUMNS,
         help_text="Which columns to use; all others if left out.",
     )  # fmt: skip
+    recipe = Recipe(required=False, allow_null=True, help_text="Categories, gaps, scaling, rows kept out.")
     requirements = Requirements(required=False)
     receivers = Receivers(
         required=False, allow_null=True, help_text="Whose workers alone may receive the data, by pool or contributor."
@@ -110,6 +138,7 @@ class ResultField(serializers.Field):
 class JobStatus(JobSerializer):
     completion_time = UnixTime(source="ended_at", allow_null=True)
     dataset = serializers.CharField(source="dataset_id")
+    recipe = serializers.SerializerMethodField(help_text="Columns, target, and what was made of them.")
     params = Parameters()
     attempt = serializers.IntegerField(help_text="How many workers have had it.")
     max_attempts = serializers.IntegerField()
@@ -125,3 +154,7 @@ class JobStatus(JobSerializer):
     def get_receivers(self, job: Job) -> dict[str, list[str]] | None:
         found = receivers_of(job.resource_class.audience)
         return found.as_json() if found else None
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_recipe(self, job: Job) -> dict[str, Any]:
+        return layout_of(job).recipe.document

@@ -192,7 +192,7 @@ class ReceiptSerializer(serializers.Serializer):
     @extend_schema_field(MatrixSerializer)
     def get_matrix(self, found: dict[str, Any]) -> dict[str, Any]:
         job: Job = found["job"]
-        data = job.dataset
+        data = job.data
         return {
             "sha256": data.matrix_sha256,
             "size_bytes": data.matrix_bytes,

@@ -1,0 +1,330 @@
+"""A recipe at work: what it finds in a table (first reading), and the matrix that it makes of it (second reading).
+
+Both go through the table in blocks. Of a category at most `MAX_LEVELS` levels are taken.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from marketplace.domain.errors import Refused
+from marketplace.domain.recipes import Recipe
+from marketplace.tables.arrays import BLOCK_CELLS, MAX_COLUMNS
+from marketplace.tables.matrix import MatrixWriter, Statistics
+from marketplace.tables.rows import Block, Mask, Stored
+
+MAX_LEVELS = 1000
+MAX_LEVEL = 200  # characters
+Level = str | float | None  # None: a gap, where gaps are a level of their own
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Number:
+    """A numeric column: what stands in for a gap (None: nothing does), and what is subtracted and divided by."""
+
+    fill: float | None
+    shift: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a recipe found in its table, enough to make numbers of any rows with the same columns.
+
+    `levels` holds the sorted levels of each category, and of a target of texts.
+    """
+
+    recipe: Recipe
+    texts: frozenset[str]  # the columns, of those that the recipe names, that hold texts
+    numbers: dict[str, Number]
+    levels: dict[str, list[Level]]
+
+    def as_json(self) -> dict[str, Any]:
+        numbers = {name: [each.fill, each.shift, each.scale] for name, each in self.numbers.items()}
+        return {"texts": sorted(self.texts), "numbers": numbers, "levels": self.levels}
+
+    @classmethod
+    def read(cls, recipe: Mapping[str, Any], layout: Mapping[str, Any]) -> "Layout":
+        numbers = {name: Number(*values) for name, values in layout["numbers"].items()}
+        return cls(Recipe.read(recipe), frozenset(layout["texts"]), numbers, dict(layout["levels"]))
+
+    def columns_read(self, *, target: bool) -> tuple[list[str], list[str]]:
+        """The numeric columns and those of texts that blocks for `encode` need."""
+        return columns_read(self.recipe, self.texts, target=target)
+
+    @property
+    def features(self) -> list[tuple[str, str, Level]]:
+        """(name, column of the table, level) of each column of X; the level is that of zeros and ones."""
+        found: list[tuple[str, str, Level]] = []
+        for column in self.recipe.columns:
+            if column in self.levels:
+                kept = self.levels[column][self._unwritten :]
+                found += [(f"{column}={level_name(level)}", column, level) for level in kept]
+            else:
+                found.append((column, column, None))
+        return found
+
+    @property
+    def _unwritten(self) -> int:
+        return 1 if self.recipe.first_level == "drop" else 0
+
+    @property
+    def classes(self) -> list[str] | None:
+        """What the target's numbers 0, 1, … stand for; None where it holds numbers itself."""
+        found = self.levels.get(self.recipe.target or "")
+        return None if found is None else [level_name(level) for level in found]
+
+    def scaling(self) -> tuple[Float, Float]:
+        """What was subtracted from each column of X and what it was divided by."""
+        each = [self.numbers.get(column, Number(None)) for _, column, _ in self.features]
+        return np.array([number.shift for number in each]), np.array([number.scale for number in each])
+
+    def encode(
+        self, block: Block, *, target: bool, strict: bool = False, first_row: int = 1
+    ) -> tuple[Float, Float | None, Mask]:
+        """X (rows × features), y where `target`, and which rows are whole; the others hold anything.
+
+        A row with a gap that nothing stands in for is not whole, nor one with a level that the fit did not see.
+
+        Raises:
+            Refused: where `strict`, naming the first such gap (unless the recipe drops them) or level. `first_row` is
+                the number of the block's first row.
+        """
+        numeric, _ = self.columns_read(target=target)
+        X, whole, at = np.zeros((len(block), len(self.features))), np.ones(len(block), dtype=bool), 0
+        for column in self.recipe.columns:
+            if column in self.levels:
+                codes = _codes(block, column, numeric, self.levels[column])
+                if strict:
+                    self._refuse(column, codes == GAP, codes == STRANGE, first_row)
+                written = codes - self._unwritten
+                rows = np.flatnonzero(written >= 0)
+                X[rows, at + written[rows]] = 1.0
+                whole &= codes >= 0
+                at += len(self.levels[column]) - self._unwritten
+            else:
+                values, number = block.numbers[:, numeric.index(column)], self.numbers[column]
+                gaps = np.isnan(values)
+                if number.fill is not None:
+                    values = np.where(gaps, number.fill, values)
+                elif gaps.any():
+                    whole &= ~gaps
+                    if strict:
+                        self._refuse(column, gaps, None, first_row)
+                X[:, at] = (values - number.shift) / number.scale
+                at += 1
+        if not target or self.recipe.target is None:
+            return X, None, whole
+        name = self.recipe.target
+        if name in self.levels:
+            y = _codes(block, name, numeric, self.levels[name]).astype(np.float64)
+            return X, y, whole & (y >= 0)
+        y = block.numbers[:, numeric.index(name)]
+        return X, y, whole & ~np.isnan(y)
+
+    def _refuse(self, column: str, gaps: Mask, strange: Mask | None, first_row: int) -> None:
+        if strange is not None and strange.any():
+            row = first_row + int(strange.argmax())
+            raise Refused(f'Row {row:,}, column "{column[:80]}" holds a level that the model was not fitted on.')
+        if gaps.any() and self.recipe.missing == "refuse":
+            row = first_row + int(gaps.argmax())
+            raise Refused(f'Row {row:,} has no value in column "{column[:80]}", and the recipe refuses gaps.')
+
+
+GAP, STRANGE = -1, -2
+
+
+def columns_read(recipe: Recipe, texts: frozenset[str] | set[str], *, target: bool) -> tuple[list[str], list[str]]:
+    """The numeric columns and those of texts that a recipe reads, the target last."""
+    names = [*recipe.columns, *([recipe.target] if target and recipe.target is not None else [])]
+    return [name for name in names if name not in texts], [name for name in names if name in texts]
+
+
+def level_name(level: Level) -> str:
+    """A level for people: a whole number without its point, a gap in words."""
+    if level is None:
+        return "(missing)"
+    return level if isinstance(level, str) else f"{level:.17g}"
+
+
+def _codes(block: Block, column: str, numeric: Sequence[str], levels: Sequence[Level]) -> NDArray[np.int64]:
+    """Each row's place among the levels; `GAP` or `STRANGE` where it has none."""
+    gap = len(levels) - 1 if levels and levels[-1] is None else GAP
+    known = [level for level in levels if level is not None]
+    if column in block.texts:
+        cells = block.texts[column]
+        found = pc.index_in(cells, value_set=pa.array(known, pa.string())).fill_null(STRANGE)
+        codes = found.to_numpy(zero_copy_only=False).astype(np.int64)
+        return np.where(cells.is_null().to_numpy(zero_copy_only=False), gap, codes)
+    values, sorted_levels = block.numbers[:, numeric.index(column)], np.array(known, dtype=np.float64)
+    places = np.searchsorted(sorted_levels, values).clip(0, max(len(known) - 1, 0))
+    same = sorted_levels[places] == values if len(known) else np.zeros(len(values), dtype=bool)
+    return np.where(np.isnan(values), gap, np.where(same, places, STRANGE))
+
+
+@dataclass
+class Survey:
+    """The first reading: which rows are used, the levels of the categories, the means and spreads of the numbers.
+
+    Levels are those of all used rows; means and spreads those of the rows that are fitted on.
+    """
+
+    recipe: Recipe
+    texts: frozenset[str]
+    rows: int = 0  # that are fitted on
+    held_out: int = 0
+    dropped: int = 0
+    levels: dict[str, set[Level]] = field(default_factory=dict)
+
+    def read(self, table: Stored) -> Layout:
+        """
+        Raises:
+            Refused: a gap that may not be, too many levels, or no rows that are left.
+        """
+        recipe = self.recipe
+        numeric, texts = columns_read(recipe, self.texts, target=True)
+        plain = [i for i, name in enumerate(numeric) if name in recipe.columns and name not in recipe.categories]
+        leveled = [*recipe.categories, *([recipe.target] if recipe.target in self.texts else [])]
+        self.levels = {str(name): set() for name in leveled}
+        statistics = Statistics(len(plain))
+        for block, used, held in choose(recipe, table.blocks(numeric, texts), numeric, texts):
+            self.dropped += len(block) - int(used.sum())
+            self.held_out += int(held.sum())
+            self.rows += int(used.sum()) - int(held.sum())
+            kept = block if used.all() else block.where(used)
+            for name, levels in self.levels.items():
+                _add_levels(levels, kept, name, numeric)
+            fitted = block.numbers[used & ~held] if not used.all() or held.any() else block.numbers
+            if len(fitted):
+                statistics.add(fitted[:, plain])
+        self._refuse_nothing()
+        return Layout(recipe, self.texts, self._numbers(numeric, plain, statistics), self._sorted())
+
+    def _refuse_nothing(self) -> None:
+        if not self.rows:
+            raise Refused("No row is left to fit on: every row has a gap in a column that is used.")
+        if self.recipe.holdout and not self.held_out:
+            raise Refused(f"A holdout of {self.recipe.holdout:g} keeps none of the rows out; take a larger share.")
+
+    def _sorted(self) -> dict[str, list[Level]]:
+        return {name: sorted(levels, key=lambda level: (level is None, level)) for name, levels in self.levels.items()}
+
+    def _numbers(self, numeric: list[str], plain: list[int], statistics: Statistics) -> dict[str, Number]:
+        found = {}
+        for i, place in enumerate(plain):
+            name, mean = numeric[place], float(statistics.mean[i])
+            count, squares = float(statistics.count[i]), float(statistics.squares[i])
+            if not np.isfinite([mean, squares]).all():
+                raise Refused(f'Column "{name[:80]}" holds numbers too large to compute with (above about 1e150).')
+            if not count:
+                raise Refused(f'Column "{name[:80]}" has no value at all: leave it out.')
+            fill = mean if self.recipe.missing == "mean" else None
+            if not self.recipe.standardise:
+                found[name] = Number(fill)
+                continue
+            variance = squares / self.rows  # a gap that is filled with the mean adds a row and no square
+            # Below this a column is constant but for rounding, as scikit-learn's StandardScaler has it.
+            rounding = self.rows * EPSILON * variance + (self.rows * mean * EPSILON) ** 2
+            found[name] = Number(fill, mean, 1.0 if variance <= rounding else variance**0.5)
+        return found
+
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+def choose(
+    recipe: Recipe, blocks: Iterator[Block], numeric: Sequence[str], texts: Sequence[str]
+) -> Iterator[tuple[Block, Mask, Mask]]:
+    """Each block with the rows that are used, and those of them that are kept out of the fit.
+
+    Raises:
+        Refused: a gap, where the recipe refuses them.
+    """
+    draw, done = np.random.default_rng(recipe.seed), 0
+    places = {name: i for i, name in enumerate(numeric)}
+    for block in blocks:
+        gaps = {name: np.isnan(block.numbers[:, places[name]]) for name in numeric}
+        gaps |= {name: block.texts[name].is_null().to_numpy(zero_copy_only=False) for name in texts}
+        if recipe.missing == "mean":  # a gap of the target alone costs the row: nothing can be learnt from it
+            gaps = {name: mask for name, mask in gaps.items() if name == recipe.target}
+        used = ~np.logical_or.reduce(list(gaps.values())) if gaps else np.ones(len(block), dtype=bool)
+        if recipe.missing == "refuse" and not used.all():
+            row = int((~used).argmax())
+            name = next(name for name in (*recipe.columns, recipe.target) if name is not None and gaps[name][row])
+            raise Refused(
+                f'Row {done + row + 1:,} has no value in column "{name[:80]}": fill it, leave the column out with '
+                '"columns", or set "missing" of the recipe to "drop" or "mean".'
+            )
+        # One draw for each row of the table, so that a row's lot does not depend on where blocks begin.
+        held = (draw.random(len(block)) < recipe.holdout) & used
+        yield block, used, held
+        done += len(block)
+
+
+def _add_levels(levels: set[Level], block: Block, name: str, numeric: Sequence[str]) -> None:
+    if name in block.texts:
+        levels.update(block.texts[name].unique().to_pylist())
+    else:
+        values = np.unique(block.numbers[:, list(numeric).index(name)])
+        levels.update(None if np.isnan(value) else float(value) for value in values)
+    if len(levels) > MAX_LEVELS:
+        raise Refused(
+            f'Column "{name[:80]}" has more than {MAX_LEVELS:,} different values, too many for a category: leave it '
+            'out with "columns".'
+        )
+    for level in levels:
+        if isinstance(level, str) and (len(level) > MAX_LEVEL or "\0" in level):
+            raise Refused(f'Column "{name[:80]}" holds texts too long for a category: leave it out with "columns".')
+
+
+def require_width(layout: Layout, max_cells: int, rows: int) -> int:
+    """How many columns X will have.
+
+    Raises:
+        Refused: none, or more than the network takes.
+    """
+    features = len(layout.features)
+    if not features:
+        raise Refused("There is no column left to fit on: each category has a single level, which is left out.")
+    if features > MAX_COLUMNS:
+        raise Refused(f"The recipe makes {features:,} columns; at most {MAX_COLUMNS:,} are taken.")
+    if rows * (features + 1) > max_cells:
+        raise Refused(f"The recipe makes more than {max_cells:,} numbers, which is the most that is taken.")
+    return features
+
+
+def fitted_rows(layout: Layout, table: Stored, *, held_out: bool = False) -> Iterator[tuple[Float, Float | None]]:
+    """X and y of the rows that are fitted on, or of those that were kept out, in blocks of bounded size."""
+    numeric, texts = layout.columns_read(target=True)
+    step = max(1, BLOCK_CELLS // (len(layout.features) + 1))
+    for block, used, held in choose(layout.recipe, table.blocks(numeric, texts), numeric, texts):
+        for part in block.where(held if held_out else used & ~held).parts(step):
+            X, y, _ = layout.encode(part, target=True)
+            yield X, y
+
+
+def write(layout: Layout, table: Stored, writer: MatrixWriter) -> list[dict[str, Any]]:
+    """Write the matrix: X, and y as its last column. Answers its columns as `Dataset.columns` has them."""
+    for X, y in fitted_rows(layout, table):
+        writer.add(X if y is None else np.column_stack([X, y]))
+    writer.finish()
+    shift, scale = layout.scaling()
+    found = [
+        {"name": name, "dtype": "float64", "matrix_column": i, "missing": 0, "first_missing": None}
+        | {"mean": float(shift[i] + scale[i] * writer.statistics.mean[i])}
+        | {"norm": float(scale[i] * writer.statistics.squares[i] ** 0.5)}
+        for i, (name, _, _) in enumerate(layout.features)
+    ]
+    if layout.recipe.target is not None:
+        mean, norm = float(writer.statistics.mean[-1]), float(writer.statistics.squares[-1] ** 0.5)
+        found.append(
+            {"name": layout.recipe.target, "dtype": "float64", "matrix_column": len(found), "missing": 0}
+            | {"first_missing": None, "mean": mean, "norm": norm}
+        )
+    return found
