@@ -10,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import yaml
 
 from tests import postgres
 from tests.house.composed import COMPOSE, SERVICES
