@@ -7,7 +7,8 @@ from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from marketplace.domain.money import MICRO
+from marketplace.domain.money import in_digits, in_words
+from marketplace.domain.words import counted
 from marketplace.models import Account, Dataset, Worker
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import gpu_tag
@@ -72,10 +73,11 @@ def chip(state: str) -> SafeString:
 @register.filter
 def tokens(micro: int | None) -> str:
     """Micro-tokens as tokens: 1234500000 → "1,234.5"."""
-    if micro is None:
-        return "unknown"
-    sign, (whole, rest) = "-" if micro < 0 else "", divmod(abs(micro), MICRO)
-    return f"{sign}{whole:,}" + (f".{rest:06}".rstrip("0") if rest else "")
+    return "unknown" if micro is None else in_digits(micro)
+
+
+register.filter("in_tokens", in_words)
+register.filter(counted)
 
 
 @register.filter

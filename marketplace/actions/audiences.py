@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketplace.actions.datasets import find_dataset
 from marketplace.actions.events import record
@@ -157,12 +157,14 @@ def members(audiences: Collection[int | None]) -> Mapping[UUID, frozenset[int]]:
     return defaultdict(frozenset, {worker: frozenset(each) for worker, each in found.items()})
 
 
-def workers_of(receivers: Receivers) -> frozenset[str]:
-    """The ids of the workers that may receive the data."""
-    found = Worker.objects.filter(
-        Q(pools__name__in=receivers.pools) | Q(contributor__name__in=receivers.contributors)
-    ).values_list("pk", flat=True)
-    return frozenset(map(str, found))
+def workers_of(receivers: Receivers) -> QuerySet[Worker]:
+    """The workers that may receive the data; each may come more than once."""
+    return Worker.objects.filter(Q(pools__name__in=receivers.pools) | Q(contributor__name__in=receivers.contributors))
+
+
+def members_of(audience: int) -> QuerySet[Worker]:
+    """The workers that are in an audience; each may come more than once."""
+    return Worker.objects.filter(Q(pools__audiences=audience) | Q(contributor__audiences=audience))
 
 
 def change_pool(*, name: str, add: Collection[str] = (), remove: Collection[str] = (), actor: str) -> Pool:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet
 
 from marketplace import dispatch, notifications
 from marketplace.actions.events import record
@@ -121,13 +121,18 @@ def _may_begin(now: datetime) -> Q:
     return ~Q(Exists(_in_hand(OuterRef("worker")))) & (late | settled & nothing_waits)
 
 
-def being_measured(now: datetime) -> set[UUID]:
-    """Machines that get no job now: they are measured, or have been too busy for it for long."""
+def measuring_now(now: datetime) -> QuerySet[Challenge]:
+    """Challenges whose machines get no job now: they are measured, or have been too busy for it for long."""
     if not switched_on():
-        return set()
+        return Challenge.objects.none()
     late = now - timedelta(seconds=measuring.PATIENCE_SECONDS)
     busy = Q(state=State.STARTED) | Q(state=State.WAITING, created_at__lt=late)
-    return set(Challenge.objects.filter(busy, ended_at=None).values_list("worker", flat=True))
+    return Challenge.objects.filter(busy, ended_at=None)
+
+
+def being_measured(now: datetime) -> set[UUID]:
+    """The machines of `measuring_now`."""
+    return set(measuring_now(now).values_list("worker", flat=True))
 
 
 def _find(machine: Worker, challenge_id: UUID) -> Challenge:

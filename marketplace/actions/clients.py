@@ -11,7 +11,7 @@ from marketplace.actions.ledger import Posting, issuance, open_account, post
 from marketplace.actions.names import check_name
 from marketplace.domain.errors import Forbidden, Refused
 from marketplace.domain.ledger import AccountKind, Code
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_words, to_micro
 from marketplace.models import Client
 
 
@@ -38,7 +38,7 @@ def register_client(*, address: str, initial_balance: object | None, user: Any) 
                 post([Posting(issuance(), wallet, grant, Code.MINT, f"client:{client.pk}:mint")])
             record("client.registered", actor=address)
             if grant and not settings.SANDBOX:
-                record("ledger.minted", actor=user.get_username(), reason=f"{to_tokens(grant):,} tokens to {address}")
+                record("ledger.minted", actor=user.get_username(), reason=f"{in_words(grant)} to {address}")
             notifications.changed("clients", "network")
     except IntegrityError:
         raise Refused(f"The name {address} is taken.") from None

@@ -15,7 +15,7 @@ from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, post, treasury
 from marketplace.domain.errors import Conflict, Forbidden, InsufficientFunds, NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_words, to_micro
 from marketplace.models import Account, Client, Grant, Transfer, database_now
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def make_grant(*, to: str, amount: object, period: str, actor: str) -> Grant:
     wallet = wallet_named(to)
     with transaction.atomic():
         grant = Grant.objects.create(wallet=wallet, amount=micro, period=period, created_by=actor)
-        record("grant.made", actor=actor, reason=f"grant {grant.pk}: {to_tokens(micro):,} tokens {period} to {to}")
+        record("grant.made", actor=actor, reason=f"grant {grant.pk}: {in_words(micro)} {period} to {to}")
     _try_to_pay(grant, database_now())
     grant.refresh_from_db()
     return grant
@@ -131,7 +131,7 @@ def draw_from_faucet(*, address: str, user: Any) -> Client:
         if given + micro > to_micro(settings.FAUCET_DAILY_CAP, name="FAUCET_DAILY_CAP"):
             raise Refused("The faucet has given what it gives in a day; come back tomorrow.")
         post([Posting(source, client.wallet, micro, Code.GRANT, key)])
-        record("faucet.drawn", actor=user.get_username(), reason=f"{to_tokens(micro):,} tokens to {address}")
+        record("faucet.drawn", actor=user.get_username(), reason=f"{in_words(micro)} to {address}")
         notifications.changed("clients", "network")
     client.wallet.refresh_from_db()
     return client

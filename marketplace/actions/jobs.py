@@ -25,7 +25,7 @@ from marketplace.domain import escrow, matching
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_words, to_micro
 from marketplace.models import ApiKey, Assignment, Audience, Client, Job, Network, ResourceClass, database_now
 
 __all__ = ["Submission", "cancel", "find_job", "submit"]
@@ -64,7 +64,7 @@ def _require_floor(planned: Plan, reward: int) -> None:
     """A job pays at least what keeping its data and checking its answer is worth, so that none are sent for nothing."""
     if reward < planned.floor:
         raise Refused(
-            f"reward must be at least {to_tokens(planned.floor):,} tokens for this job: its data and the checking of "
+            f"reward must be at least {in_words(planned.floor)} for this job: its data and the checking of "
             "its answer cost the network that much."
         )
 

@@ -14,7 +14,7 @@ from marketplace.actions.digests import digest
 from marketplace.actions.events import record
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import Forbidden, NotFound, Refused
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_digits, in_words, to_micro
 from marketplace.models import ApiKey, database_now, scopes_of_user
 
 PREFIX = "cnk_"  # so that a key that lies about is known for what it is
@@ -127,5 +127,5 @@ def spend(key: ApiKey | None, micro: int) -> None:
     within = Q(spending_limit=None) | Q(spending_limit__gte=F("spent") + micro)
     if not ApiKey.objects.filter(within, pk=key.pk, revoked_at=None).update(spent=F("spent") + micro):
         key.refresh_from_db()
-        left = to_tokens((key.spending_limit or 0) - key.spent)
-        raise Forbidden(f"The key {key.name} may spend {left:,} tokens more, and this takes {to_tokens(micro):,}.")
+        left = in_words((key.spending_limit or 0) - key.spent)
+        raise Forbidden(f"The key {key.name} may spend {left} more, and this takes {in_digits(micro)}.")

@@ -7,7 +7,7 @@ from marketplace.actions.events import record
 from marketplace.actions.ledger import Posting, issuance, post, treasury
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_words, to_micro
 from marketplace.models import Account, Transfer
 
 MAX_REASON = 500
@@ -27,7 +27,7 @@ def mint(*, amount: object, to: str = "", reason: str, actor: str) -> Transfer:
     if account is None:
         raise NotFound(f"There is no wallet {to[:64]}.")
     with transaction.atomic():
-        said = f"{to_tokens(micro):,} tokens to {account}: {reason.strip()}"
+        said = f"{in_words(micro)} to {account}: {reason.strip()}"
         event = record("ledger.minted", actor=actor, reason=said)
         [transfer] = post([Posting(issuance(), account, micro, Code.MINT, f"event:{event.pk}:mint")])
         notifications.changed("clients", "workers", "network")

@@ -14,7 +14,7 @@ from marketplace.actions.ledger import Posting, post, treasury
 from marketplace.actions.pulse import was_reachable
 from marketplace.domain import escrow, reputation
 from marketplace.domain.ledger import Code
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_words
 from marketplace.models import Assignment, Job, Worker
 
 ACTOR = "coordinator"
@@ -36,7 +36,7 @@ def charge(job: Job, assignment: Assignment) -> list[Worker]:
         post([Posting(worker.stake, treasury(), cost, Code.SLASH, f"assignment:{assignment.pk}:no-show", job)])
     contributor = worker.contributor
     after = reputation.after_no_show(contributor.reputation, policy)
-    reason = f"{worker.name} fell silent while computing; it cost {to_tokens(cost):,} tokens of stake."
+    reason = f"{worker.name} fell silent while computing; it cost {in_words(cost)} of stake."
     standing.move(contributor, after, reason=reason, actor=ACTOR, assignment=assignment)
     record("worker.no_show", actor=ACTOR, job=job, assignment=assignment, worker=worker, reason=reason)
     return standing.deactivate_below_minimum(contributor, after)

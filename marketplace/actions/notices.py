@@ -22,7 +22,7 @@ from django.db.models import F
 from marketplace import delivery, dispatch
 from marketplace.actions.books import newest
 from marketplace.domain.errors import Refused
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_words
 from marketplace.models import Client, Event, Notice, NoticeChoice, NoticeScan, Worker, database_now
 from marketplace.models.notices import OPERATORS, Kind
 
@@ -142,7 +142,7 @@ def _low(now: datetime) -> Iterator[Word]:
     low = Client.objects.filter(wallet__balance__lt=settings.POLICY.micro("low_balance"))
     for client in low.filter(user__notice_choice__isnull=False).select_related("wallet"):
         if client.user_id:
-            line = f"{client.address} has {to_tokens(client.wallet.balance):,} tokens."
+            line = f"{client.address} has {in_words(client.wallet.balance)}."
             yield Word(client.user_id, Kind.LOW_BALANCE, f"low:{client.wallet_id}:{now:%Y-%m-%d}", line)
 
 

@@ -22,7 +22,7 @@ from marketplace.actions.traces import about
 from marketplace.domain import escrow, reputation
 from marketplace.domain.ledger import Code
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_words
 from marketplace.models import Account, Assignment, HeldVerdict, Job, Result, Verdict, Worker, database_now
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
@@ -255,7 +255,7 @@ def _punish(job: Job, assignment: Assignment, check: Check) -> list[Worker]:
     end_attempt(assignment, AssignmentState.REJECTED, actor=ACTOR, reason=check.reason, fault=Fault.WORKER)
     total = _slash(worker, assignment, job)
     after = reputation.after_rejected(contributor.reputation, policy)
-    reason = f"{check.reason} It cost {to_tokens(total):,} tokens of stake."
+    reason = f"{check.reason} It cost {in_words(total)} of stake."
     standing.move(contributor, after, reason=reason, actor=ACTOR, assignment=assignment, rejected=1)
     record("worker.slashed", actor=ACTOR, job=job, assignment=assignment, worker=worker, reason=reason)
     give_up_attempt(job, fault=Fault.WORKER, actor=ACTOR, reason=check.reason)

@@ -17,7 +17,7 @@ from marketplace.actions.standing import ACTOR, lock_worker
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import LIVE
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_words, to_micro
 from marketplace.models import Account, ApiKey, Assignment, Contest, Transfer, Unbonding, Worker, database_now
 
 SWEEP = 500
@@ -55,7 +55,7 @@ def top_up(*, name: str, amount: object, user: Any, api_key: ApiKey | None = Non
         # The worker's row is locked, so that the count of its top-ups makes a key of its own.
         count = Transfer.objects.filter(destination=worker.stake, code=Code.STAKE.value).count()
         post([Posting(wallet, worker.stake, micro, Code.STAKE, f"worker:{worker.pk}:stake:{count + 1}")])
-        record("worker.staked", actor=name, worker=worker, reason=f"{to_tokens(micro):,} tokens more at stake")
+        record("worker.staked", actor=name, worker=worker, reason=f"{in_words(micro)} more at stake")
         notifications.changed("workers", "network")
         dispatch.wake_coordinator()
     return find_worker(name=name, user=user)
@@ -76,14 +76,14 @@ def unstake(*, name: str, amount: object, user: Any) -> Unbonding:
         worker = lock_worker(worker.pk)
         left = worker.stake.balance - micro
         if left < 0:
-            raise Refused(f"{name} has {to_tokens(worker.stake.balance):,} tokens at stake, which is less.")
+            raise Refused(f"{name} has {in_words(worker.stake.balance)} at stake, which is less.")
         if 0 < left < policy.micro("minimum_stake"):
             raise Refused(f"Leave at least {policy.minimum_stake:,} tokens at stake, or take all of it out.")
         live = Assignment.objects.filter(worker=worker, state__in=[state.value for state in LIVE])
         exposed = live.aggregate(total=Sum("job__reward"))["total"] or 0
         if exposed > left * policy.exposure_factor:
             raise Refused(
-                f"{name} has {to_tokens(exposed):,} tokens of reward in hand, which the rest would not cover; "
+                f"{name} has {in_words(exposed)} of reward in hand, which the rest would not cover; "
                 "wait until its jobs have ended."
             )
         unbonding = worker.unbonding or open_account(AccountKind.UNBONDING, name)
@@ -94,7 +94,7 @@ def unstake(*, name: str, amount: object, user: Any) -> Unbonding:
             release_at=database_now() + timedelta(seconds=policy.unbonding_seconds),
         )
         post([Posting(worker.stake, unbonding, micro, Code.UNBOND, f"unbonding:{row.pk}:begin")])
-        record("worker.unstaked", actor=name, worker=worker, reason=f"{to_tokens(micro):,} tokens on their way out")
+        record("worker.unstaked", actor=name, worker=worker, reason=f"{in_words(micro)} on their way out")
         notifications.changed("workers", "network")
     return row
 
@@ -132,7 +132,7 @@ def _release(pk: int, worker_id: UUID) -> bool:
         ]
         post([posting for posting in postings if posting.amount])
         Worker.objects.filter(pk=worker.pk).update(lent=F("lent") - repaid)
-        reason = f"{to_tokens(amount):,} tokens came out of the stake"
+        reason = f"{in_words(amount)} came out of the stake"
         record("worker.released", actor=ACTOR, worker=worker, reason=reason)
         notifications.changed("workers", "network")
     return True

@@ -14,6 +14,7 @@ from marketplace.domain.matching import Demand
 from marketplace.domain.money import to_tokens
 from marketplace.domain.pricing import reward_floor
 from marketplace.domain.recipes import Options, Recipe
+from marketplace.domain.words import counted
 from marketplace.models import Client, Dataset, Job, Matrix
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
@@ -230,8 +231,9 @@ def _require_numbers(column: Mapping[str, Any], role: str) -> None:
             'columns to use in "columns".'
         )
     if column["missing"]:
+        gaps = counted(column["missing"], "missing cell")
         raise Refused(
-            f'Column "{name}" has {column["missing"]:,} missing cells, the first in row {column["first_missing"]:,}; '
+            f'Column "{name}" has {gaps}, the first in row {column["first_missing"]:,}; '
             'say in a "recipe" what to do, or leave the column out with "columns".'
         )
 

@@ -14,7 +14,7 @@ from marketplace.actions.keys import spend
 from marketplace.actions.ledger import Posting, issuance, post
 from marketplace.domain.errors import Forbidden, NotFound, Refused
 from marketplace.domain.ledger import AccountKind, Code
-from marketplace.domain.money import to_micro, to_tokens
+from marketplace.domain.money import in_digits, in_words, to_micro
 from marketplace.models import Account, Allowance, ApiKey, Transfer, database_now
 
 NAME, SYMBOL, DECIMALS = "computenet token", "CNT", 6
@@ -107,7 +107,7 @@ def approve(*, owner: Account, spender: str, amount: object, api_key: ApiKey | N
         allowance, _ = Allowance.objects.update_or_create(
             owner=owner, spender=other, defaults={"amount": micro, "changed_at": database_now()}
         )
-        record("token.approved", actor=actor, reason=f"{other.name} may take {to_tokens(micro):,} from {owner.name}")
+        record("token.approved", actor=actor, reason=f"{other.name} may take {in_digits(micro)} from {owner.name}")
     return allowance
 
 
@@ -126,8 +126,8 @@ def transfer_from(
         spend(api_key, micro)
         rows = Allowance.objects.filter(owner=source, spender=spender)
         if not rows.filter(amount__gte=micro).update(amount=F("amount") - micro, changed_at=database_now()):
-            left = to_tokens(allowance(source, spender))
-            raise Refused(f"{spender.name} may take {left:,} tokens from {source.name}.")
+            left = in_words(allowance(source, spender))
+            raise Refused(f"{spender.name} may take {left} from {source.name}.")
         [made] = post([Posting(source, destination, micro, Code.TRANSFER, f"transfer:{uuid.uuid4()}")])
         notifications.changed("clients", "workers")
     return made, allowance(source, spender)

@@ -19,7 +19,7 @@ from marketplace.actions.names import check_name
 from marketplace.domain import reputation
 from marketplace.domain.errors import Conflict, Forbidden, Refused
 from marketplace.domain.ledger import AccountKind, Code
-from marketplace.domain.money import MICRO, to_micro, to_tokens
+from marketplace.domain.money import MICRO, in_words, to_micro
 from marketplace.models import Account, ApiKey, Contributor, EnrolmentKey, Worker, database_now
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import Transport, gpu_tag, queue_name
@@ -60,7 +60,7 @@ def register_worker(
             spend(api_key, stake)
             _stake(worker, worker.contributor.wallet, stake, user)
             key = _new_enrolment_key(worker)
-            record("worker.registered", actor=name, worker=worker, reason=f"with a stake of {to_tokens(stake)} tokens")
+            record("worker.registered", actor=name, worker=worker, reason=f"with a stake of {in_words(stake)}")
             _wake()
     except IntegrityError:
         raise Refused(f"The name {name} is taken.") from None
@@ -89,7 +89,7 @@ def invite_worker(
             Worker.objects.filter(pk=worker.pk).update(lent=lent)
             worker.refresh_from_db()
             key = _new_enrolment_key(worker)
-            record("worker.invited", actor=actor, worker=worker, reason=f"on {to_tokens(lent):,} lent tokens")
+            record("worker.invited", actor=actor, worker=worker, reason=f"on a loan of {in_words(lent)}")
             _wake()
     except IntegrityError:
         raise Refused(f"The name {name} is taken.") from None
@@ -164,7 +164,7 @@ def _stake(worker: Worker, wallet: Account, stake: int, user: Any) -> None:
     if grant:
         postings.append(Posting(issuance(), wallet, grant, Code.MINT, f"worker:{worker.pk}:mint"))
         if not settings.SANDBOX:
-            said = f"{to_tokens(grant):,} tokens to {wallet.name}, for the stake of {worker.name}"
+            said = f"{in_words(grant)} to {wallet.name}, for the stake of {worker.name}"
             record("ledger.minted", actor=user.get_username(), worker=worker, reason=said)
     postings.append(Posting(wallet, worker.stake, stake, Code.STAKE, f"worker:{worker.pk}:stake:1"))
     post(postings)

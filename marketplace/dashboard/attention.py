@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from marketplace.dashboard.access import Viewer
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_words
 from marketplace.models import Contest, DatabaseNow, Network, Verdict, Worker
 
 RECENT = timedelta(hours=24)
@@ -97,6 +97,6 @@ def _low_balances(viewer: Viewer) -> list[Concern]:
     rows = list(low.order_by("address").values_list("address", "wallet__balance")[: NAMED + 1])
     if not rows:
         return []
-    names = [f"{address} ({to_tokens(balance):,} tokens)" for address, balance in rows]
+    names = [f"{address} ({in_words(balance)})" for address, balance in rows]
     sentence = _named(names, "runs low", "run low") + "."
     return [Concern(sentence, reverse("wallet"), "Go to the wallet")]

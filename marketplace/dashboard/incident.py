@@ -13,6 +13,7 @@ from marketplace.actions import incidents, payouts, reverification
 from marketplace.dashboard.access import Viewer, actor_name, page, require_scope
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import Refused
+from marketplace.domain.words import counted
 from marketplace.models import Contributor, HeldVerdict, Network, Reverification, Worker
 
 SHOWN = 50  # rows of a list; `manage.py incident` prints them all
@@ -83,7 +84,8 @@ def _to_network(verb: str, actor: str, reason: str) -> str:
         payouts.freeze(actor=actor, reason=reason)
         return "Payouts are frozen."
     if verb == "thaw":
-        return f"Payouts are thawed; {payouts.thaw(actor=actor)} verdicts waited and are settled now."
+        settled = counted(payouts.thaw(actor=actor), "verdict that waited is,verdicts that waited are")
+        return f"Payouts are thawed; {settled} settled now."
     if verb == "drain":
         incidents.drain_all(draining=True, actor=actor, reason=reason)
         return "No machine is given anything new."
@@ -105,5 +107,5 @@ def _to_contributor(request: HttpRequest, verb: str, actor: str, reason: str) ->
         text = request.POST.get("count", "")
         count = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
         asked = reverification.ask(contributor=contributor, count=count, actor=actor)
-        messages.success(request, f"{len(asked)} answers of {contributor.name} are being checked again.")
+        messages.success(request, f"Checking {counted(len(asked), 'answer')} of {contributor.name} again.")
     return redirect(f"{reverse('incident')}?{urlencode({'contributor': contributor.name})}")

@@ -21,7 +21,7 @@ from marketplace.dashboard.jobs import FilterForm, canonical
 from marketplace.dashboard.pages import Fragment, Page
 from marketplace.dashboard.views import answer
 from marketplace.domain.lifecycle import AssignmentState, Fault
-from marketplace.models import Assignment, Worker, database_now
+from marketplace.models import Assignment, Worker, database_now, heard_since
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import gpu_tag
 
@@ -74,7 +74,7 @@ class MarketFilter(django_filters.FilterSet):
         if value == "inactive":
             return workers
         since = database_now() - timedelta(seconds=settings.POLICY.silent_after_seconds)
-        heard = Q(host=None, last_heartbeat_at__gte=since) | Q(host__last_heartbeat_at__gte=since)
+        heard = heard_since(since)
         busy = Exists(Assignment.objects.filter(worker=OuterRef("pk"), state__in=IN_HAND))
         return {
             "busy": workers.filter(busy),

@@ -18,13 +18,16 @@ from marketplace.actions import datasets, jobs, quotes
 from marketplace.actions.once import canonical, once
 from marketplace.dashboard.access import Viewer, acting_user, page, require_scope
 from marketplace.dashboard.new_job_draft import CHOSEN_MOST, RECIPE, SAMPLE, Draft, ModelForm, default_target, usable
+from marketplace.dashboard.waiting import obstacle_sentences
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Dataset, Job
 from marketplace.tables.preview import first_rows
+from workers.protocol import gpu_tag
 
 PREVIEW_ROWS, PREVIEW_COLUMNS = 6, 12
 LISTED = 8  # datasets that are offered again
+NAMED = 20  # workers that a quote shows
 MAX_PASTED = 2 * 1024**2
 KNOWN = "This job was submitted before: here it is, and nothing more is held. Submit it again makes another one."
 
@@ -199,8 +202,9 @@ def show_quote(
         "step": 3,
         "quote": quote,
         "client_address": submission.client_address,
-        "demands": submission.requirements,
-        "unnamed": quote["workers_able"] - len(quote["workers"]),
+        "able": quote["workers"][:NAMED],
+        "unnamed": quote["workers_able"] - len(quote["workers"][:NAMED]),
+        "kept_out": obstacle_sentences(quote["excluded"], gpu_tag(submission.requirements.get("gpu_type") or "")),
         "short": quote["balance_after"] is not None and quote["balance_after"] < 0,
         "missing": -quote["balance_after"] if quote["balance_after"] is not None else 0,
         "refused": refused,

@@ -14,7 +14,7 @@ from marketplace.dashboard.access import Viewer, acting_user, actor_name
 from marketplace.dashboard.writes import posted
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.filters import tokens
+from marketplace.domain.money import in_words
 
 
 class AmountForm(forms.Form):
@@ -43,7 +43,7 @@ def _do(request: HttpRequest, name: str, form: forms.Form, act: Callable[[dict[s
 def top_up(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
     def act(given: dict[str, Any]) -> str:
         worker = stakes.top_up(name=name, amount=given["amount"], user=acting_user(request))
-        return f"{name} has {tokens(worker.stake.balance)} tokens at stake now."
+        return f"{name} has {in_words(worker.stake.balance)} at stake now."
 
     return _do(request, name, AmountForm(request.POST), act)
 
@@ -52,7 +52,7 @@ def top_up(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
 def unstake(request: HttpRequest, viewer: Viewer, name: str) -> HttpResponse:
     def act(given: dict[str, Any]) -> str:
         row = stakes.unstake(name=name, amount=given["amount"], user=acting_user(request))
-        return f"{tokens(row.amount)} tokens are on their way out until {row.release_at:%Y-%m-%d %H:%M} UTC."
+        return f"{in_words(row.amount)} on the way out until {row.release_at:%Y-%m-%d %H:%M} UTC."
 
     return _do(request, name, AmountForm(request.POST), act)
 

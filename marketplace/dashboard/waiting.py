@@ -1,10 +1,13 @@
 """Why a pending job waits, in sentences: which demand keeps which workers from it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from marketplace.actions.coordination import candidates, demand_of
+from marketplace.actions import audiences
+from marketplace.actions.coordination import demand_of
+from marketplace.actions.obstacles import Asked, obstacle_to, obstacles
+from marketplace.domain import matching
 from marketplace.domain.lifecycle import AssignmentState, JobState
-from marketplace.domain.matching import Waiting, obstacle, shortfall, waiting_reasons
+from marketplace.domain.words import counted
 from marketplace.filters import chosen, gpu_name, word
 from marketplace.models import Assignment, Job, Network, Worker, database_now
 from workers.protocol import is_served
@@ -13,29 +16,19 @@ PLURAL = {"is": "are", "has": "have"}
 NAMED = 5  # workers that a sentence names
 
 
-def as_waiting(job: Job, attempts: Sequence[Assignment]) -> Waiting:
-    """`job` as the choice of a worker sees it; `attempts` are the job's so far."""
-    wrong = {str(each.worker_id) for each in attempts if each.state == AssignmentState.REJECTED.value}
-    return Waiting(
-        id=str(job.pk),
-        demand=demand_of(job.resource_class),
-        reward=job.reward,
-        quoted_seconds=job.quoted_seconds,
-        virtual_start=job.virtual_start,
-        barred=frozenset(wrong),
-    )
+def _asked(job: Job, attempts: Sequence[Assignment]) -> Asked:
+    """`job` as `obstacles` asks about it now; `attempts` are the job's so far."""
+    demand = demand_of(job.resource_class)
+    among = None if demand.audience is None else audiences.members_of(demand.audience)
+    wrong = {each.worker_id for each in attempts if each.state == AssignmentState.REJECTED.value}
+    return Asked(demand, job.reward, database_now(), among, wrong)
 
 
 def why_it_waits(job: Job, attempts: Sequence[Assignment]) -> list[str]:
     """What keeps each worker from `job` now, as the coordinator's own rules see it."""
-    kept = waiting_reasons(as_waiting(job, attempts), candidates(database_now(), {job.resource_class.audience_id}))
-    shown = [worker for workers in kept.values() for worker in workers[:NAMED]]
-    names = {str(key): name for key, name in Worker.objects.filter(pk__in=shown).values_list("pk", "name")}
-    tag = job.resource_class.gpu_tag
-    sentences = []
-    for why, workers in sorted(kept.items()):
-        named = sorted(names[each] for each in workers[:NAMED] if each in names)
-        sentences.append(_sentence(why.replace(f"a {tag}", f"a {gpu_name(tag)}") if tag else why, len(workers), named))
+    kept = obstacles(_asked(job, attempts), named=NAMED)
+    named = {why: list(each.named) for why, each in kept.items()}
+    sentences = obstacle_sentences({why: each.count for why, each in kept.items()}, job.resource_class.gpu_tag, named)
     if not kept:
         sentences.append("No active worker has a machine that is enrolled.")
     network = Network.objects.filter(pk=1).first()
@@ -46,12 +39,20 @@ def why_it_waits(job: Job, attempts: Sequence[Assignment]) -> list[str]:
     return sentences
 
 
-def _sentence(why: str, count: int, names: Sequence[str]) -> str:
-    said = ", ".join(names) + (f" and {count - len(names):,} more" if count > len(names) else "")
-    if count == 1:
-        return f"1 worker {why}: {said}."
-    verb, _, rest = why.partition(" ")
-    return f"{count:,} workers {PLURAL.get(verb, verb)} {rest}: {said}."
+def obstacle_sentences(
+    counts: Mapping[str, int], gpu_tag: str, named: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """A sentence for each obstacle, with how many workers it is of: "2 workers have no A100: a and 1 more."."""
+    sentences = []
+    for why, count in sorted(counts.items()):
+        verb, _, rest = (why or "is free").partition(" ")
+        if why == matching.no_gpu(gpu_tag):
+            rest = f"no {gpu_name(gpu_tag)}"
+        names = (named or {}).get(why, ())
+        left = f" and {count - len(names):,} more" if count > len(names) else ""
+        who = f": {', '.join(names)}{left}" if names else ""
+        sentences.append(f"{counted(count, 'worker')} {verb if count == 1 else PLURAL.get(verb, verb)} {rest}{who}.")
+    return sentences
 
 
 def why_this_worker(job: Job, worker: Worker) -> list[str]:
@@ -63,15 +64,13 @@ def why_this_worker(job: Job, worker: Worker) -> list[str]:
         return said
     for each in attempts:
         said.append(f"Attempt {each.fence} went to {each.worker.name}: {chosen(each.why)}.")
-    market = candidates(database_now(), {job.resource_class.audience_id})
-    found = next((each for each in market if each.id == str(worker.pk)), None)
-    if found is None:
+    why = obstacle_to(worker, _asked(job, attempts))
+    if why is None:
         return [*said, f"{worker.name} gets nothing now: {_why_out(worker)}."]
-    waiting = as_waiting(job, attempts)
-    if unmet := shortfall(waiting.demand, found):
-        return [*said, f"{worker.name} could not take it: it {unmet}."]
+    tag = job.resource_class.gpu_tag
+    if why in (matching.NOT_A_RECEIVER, matching.no_gpu(tag), matching.TOO_LITTLE_MEMORY, matching.TOO_SLOW):
+        return [*said, f"{worker.name} could not take it: it {why}."]
     if job.state == JobState.PENDING.value:
-        why = obstacle(waiting, found)
         return [*said, f"{worker.name} cannot take it now: it {why}." if why else f"{worker.name} can take it now."]
     return [*said, f"{worker.name} meets what it demands; when it was given, it was not its turn, or it was not free."]
 

@@ -22,7 +22,7 @@ from marketplace.dashboard.access import Viewer, acting_user, actor_name, page
 from marketplace.dashboard.forms import PlainForm
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.filters import tokens as in_tokens
+from marketplace.domain.money import in_digits, in_words
 from marketplace.models import Account, Job, Worker
 
 LISTED = 100  # wallets to choose from; another is found by its name
@@ -156,7 +156,7 @@ def transfer(request: HttpRequest, viewer: Viewer) -> HttpResponse:
 
         asked = canonical("transfer", source.name, given["to"], str(given["amount"]))
         sent, _ = once(user=acting_user(request), key=f"page:{given['once']}", request=asked, act=send)
-        return f"{in_tokens(int(sent))} tokens went from {source.name} to {given['to']}."
+        return f"{in_words(int(sent))} went from {source.name} to {given['to']}."
 
     return _act(request, viewer, "transfer_form", TransferForm(request.POST), act)
 
@@ -171,7 +171,7 @@ def approve(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         )
         if not allowed.amount:
             return f"{given['spender']} may take nothing of {source.name} any more."
-        return f"{given['spender']} may take up to {in_tokens(allowed.amount)} tokens of {source.name}."
+        return f"{given['spender']} may take up to {in_words(allowed.amount)} of {source.name}."
 
     return _act(request, viewer, "approve_form", ApproveForm(request.POST), act)
 
@@ -184,7 +184,7 @@ def take(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         made, left = tokens.transfer_from(
             owner=given["owner"], spender=spender, to=spender.name, amount=given["amount"]
         )
-        taken = f"{in_tokens(made.amount)} tokens came from {given['owner']}"
-        return f"{taken}; {in_tokens(left)} more may be taken."
+        taken = f"{in_words(made.amount)} came from {given['owner']}"
+        return f"{taken}; {in_digits(left)} more may be taken."
 
     return _act(request, viewer, "take_form", TakeForm(request.POST), act)

@@ -21,7 +21,8 @@ from marketplace.dashboard.home import IN_HAND, worker_state
 from marketplace.dashboard.pages import Fragment, Page
 from marketplace.dashboard.waiting import why_this_worker
 from marketplace.domain.ledger import Code
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_words, to_tokens
+from marketplace.domain.words import counted
 from marketplace.filters import percent, size
 from marketplace.models import Job, ReputationChange, Transfer, Verdict, Worker, database_now
 
@@ -118,7 +119,8 @@ def reputation_chart(changes: Sequence[ReputationChange]) -> Chart | None:
     points = [(0.0, changes[0].before), *((i + 1.0, each.after) for i, each in enumerate(changes))]
     labels = ["before", *(f"{each.created_at:%b %-d, %H:%M}" for each in changes)]
     words = Words(
-        "reputation", "Reputation", f"The last {len(changes)} changes, from {points[0][1]:g} to {points[-1][1]:g}.",
+        "reputation", "Reputation",
+        f"Over the last {counted(len(changes), 'change')}, from {points[0][1]:g} to {points[-1][1]:g}.",
         "change", "of 100",
     )  # fmt: skip
     return kinds.line(words, points, steps=True, span=(0, 100), labels=labels)
@@ -135,7 +137,11 @@ def earnings_chart(worker: Worker) -> Chart:
     )
     values = [float(to_tokens(by_day.get(day, 0))) for day in days]
     words = Words(
-        "earnings", "Earnings", f"{sum(values):,.6g} tokens in the last {EARNINGS_DAYS} days (UTC).", "day", "tokens"
+        "earnings",
+        "Earnings",
+        f"{in_words(sum(by_day.values()))} in the last {EARNINGS_DAYS} days (UTC).",
+        "day",
+        "tokens",
     )
     return kinds.columns(words, [f"{day:%b %-d}" for day in days], values)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from marketplace.domain.errors import InsufficientFunds
-from marketplace.domain.money import MAX_MICRO, to_tokens
+from marketplace.domain.money import MAX_MICRO, in_digits, in_words
 
 
 class AccountKind(StrEnum):
@@ -92,8 +92,8 @@ def settle(accounts: Mapping[int, AccountView], moves: Iterable[Move]) -> dict[i
             raise ValueError(f"{move.code} does not go from {source.kind} to {destination.kind}")
         if source.kind is not K.ISSUANCE and balances[move.source] < move.amount:
             raise InsufficientFunds(
-                f"{source.name} has {to_tokens(balances[move.source]):,} tokens, "
-                f"which is less than the {to_tokens(move.amount):,} that this takes."
+                f"{source.name} has {in_words(balances[move.source])}, "
+                f"which is less than the {in_digits(move.amount)} that this takes."
             )
         balances[move.source] -= move.amount
         balances[move.destination] += move.amount

@@ -6,11 +6,25 @@ ties come from a random generator that the caller seeded.
 """
 
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 LEAST_SERVICE_SECONDS = 0.1  # what a job counts for at least, in both queues
+
+# What keeps a worker from a job, after "it", in the order in which it is looked for; after the first, `no_gpu`.
+NOT_A_RECEIVER = "is not among those that may receive the data"
+TOO_LITTLE_MEMORY = "has too little memory"
+TOO_SLOW = "has too little compute capacity"
+WAS_WRONG = "got this job wrong"
+SILENT = "is silent"
+TOO_LITTLE_STAKE = "has too little stake for this reward"
+BUSY = "is busy"
+
+
+def no_gpu(gpu_tag: str) -> str:
+    """What keeps a worker of another GPU away."""
+    return f"has no {gpu_tag}"
 
 
 @dataclass(frozen=True)
@@ -73,13 +87,13 @@ class Pick:
 def shortfall(demand: Demand, worker: Candidate) -> str:
     """What of `demand` this worker does not meet, in words; "" where it meets all."""
     if demand.audience is not None and demand.audience not in worker.audiences:
-        return "is not among those that may receive the data"
+        return NOT_A_RECEIVER
     if demand.gpu_tag and demand.gpu_tag != worker.gpu_tag:
-        return f"is not a {demand.gpu_tag}"
+        return no_gpu(demand.gpu_tag)
     if demand.min_memory_bytes > worker.memory_bytes:
-        return "has too little memory"
+        return TOO_LITTLE_MEMORY
     if demand.min_compute_capacity > worker.believed_capacity:
-        return "has too little compute capacity"
+        return TOO_SLOW
     return ""
 
 
@@ -88,13 +102,13 @@ def obstacle(job: Waiting, worker: Candidate) -> str:
     if unmet := shortfall(job.demand, worker):
         return unmet
     if worker.id in job.barred:
-        return "got this job wrong"
+        return WAS_WRONG
     if not worker.online:
-        return "is silent"
+        return SILENT
     if job.reward > worker.exposure_left:
-        return "has too little stake for this reward"
+        return TOO_LITTLE_STAKE
     if worker.busy or worker.free_slots < 1:
-        return "is busy"
+        return BUSY
     return ""
 
 
@@ -120,7 +134,7 @@ def _reluctance(job: Waiting, worker: Candidate) -> int:
 
 def _first_choices(job: Waiting, workers: Iterable[Candidate]) -> list[Candidate]:
     """The least reluctant of the workers that could take `job`, now or when they are free."""
-    could = [worker for worker in workers if obstacle(job, worker) in ("", "is busy")]
+    could = [worker for worker in workers if obstacle(job, worker) in ("", BUSY)]
     least = min((_reluctance(job, worker) for worker in could), default=0)
     return [worker for worker in could if _reluctance(job, worker) == least]
 
@@ -173,11 +187,3 @@ def _why(
         "turn": round(turns[chosen.id], 3),
         "standby": chosen.standby,
     }
-
-
-def waiting_reasons(job: Waiting, workers: Sequence[Candidate]) -> Mapping[str, list[str]]:
-    """Why a pending job waits: each obstacle, with the workers that it keeps away."""
-    kept: defaultdict[str, list[str]] = defaultdict(list)
-    for worker in workers:
-        kept[obstacle(job, worker) or "is free"].append(worker.id)
-    return dict(kept)

@@ -30,7 +30,7 @@ def to_micro(tokens: object, *, name: str = "amount", minimum: int = 0) -> int:
     if micro != micro.to_integral_value():
         raise Refused(f"{name} must have at most 6 decimals.")
     if micro < minimum:
-        at_least = f"at least {to_tokens(minimum):g} tokens" if minimum > 1 else "more than zero"
+        at_least = f"at least {in_words(minimum)}" if minimum > 1 else "more than zero"
         raise Refused(f"{name} must be {at_least if minimum else 'zero or more'}.")
     return int(micro)
 
@@ -38,3 +38,14 @@ def to_micro(tokens: object, *, name: str = "amount", minimum: int = 0) -> int:
 def to_tokens(micro: int) -> int | float:
     """Micro-tokens as the JSON number that a client reads: an int where whole, else a float with 6 decimals."""
     return micro // MICRO if micro % MICRO == 0 else micro / MICRO
+
+
+def in_digits(micro: int) -> str:
+    """Micro-tokens as people read tokens: 1234500000 → "1,234.5"."""
+    sign, (whole, rest) = "-" if micro < 0 else "", divmod(abs(micro), MICRO)
+    return f"{sign}{whole:,}" + (f".{rest:06}".rstrip("0") if rest else "")
+
+
+def in_words(micro: int) -> str:
+    """Micro-tokens with their unit: 1000000 → "1 token", 2500000 → "2.5 tokens"."""
+    return f"{in_digits(micro)} token{'' if micro == MICRO else 's'}"

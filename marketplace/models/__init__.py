@@ -17,7 +17,7 @@ from marketplace.models.once import IdempotencyKey
 from marketplace.models.sealed import Checkpoint, Leaf, LeafSalt, TreeNode, Unsealed
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
 from marketplace.models.tally import Tally
-from marketplace.models.worker import Contributor, EnrolmentKey, Worker
+from marketplace.models.worker import Contributor, EnrolmentKey, Worker, heard_since
 
 __all__ = [
     "Account",
@@ -61,6 +61,7 @@ __all__ = [
     "Verdict",
     "Worker",
     "database_now",
+    "heard_since",
     "may_receive",
     "roles_of",
     "scopes_of_user",

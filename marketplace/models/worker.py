@@ -36,10 +36,9 @@ class Contributor(models.Model):
         return self.name
 
 
-class WorkerQuerySet(models.QuerySet["Worker"]):
-    def heard_since(self, since: datetime) -> "WorkerQuerySet":
-        """Workers whose machine (their own, or the one that stands in) has sent a heartbeat since."""
-        return self.filter(Q(host=None, last_heartbeat_at__gte=since) | Q(host__last_heartbeat_at__gte=since))
+def heard_since(since: datetime) -> Q:
+    """Workers whose machine (their own, or the one that stands in) has sent a heartbeat since."""
+    return Q(host=None, last_heartbeat_at__gte=since) | Q(host__last_heartbeat_at__gte=since)
 
 
 class Worker(models.Model):
@@ -97,8 +96,6 @@ class Worker(models.Model):
     jobs_completed = models.PositiveIntegerField(default=0)
     virtual_finish = models.FloatField(default=0.0, help_text="Where its turn comes, in fair queueing among workers.")
     registered_at = models.DateTimeField(db_default=DatabaseNow())
-
-    objects = WorkerQuerySet.as_manager()
 
     class Meta:
         constraints = [

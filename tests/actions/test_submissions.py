@@ -132,7 +132,7 @@ def test_a_text_column_is_refused_by_name():
 def test_a_column_with_missing_cells_is_refused_by_name_and_row():
     make.make_client()
     dataset = upload("a,b\n" + "1,2\n" * 5 + ",3\n" + "2,1\n" * 5)
-    with pytest.raises(Refused, match='Column "a" has 1 missing cells, the first in row 6'):
+    with pytest.raises(Refused, match='Column "a" has 1 missing cell, the first in row 6'):
         make.make_job(dataset=dataset.pk)
     with pytest.raises(Refused, match="missing"):
         make.make_job(model_type="kmeans_clustering", dataset=dataset.pk)

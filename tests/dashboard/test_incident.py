@@ -48,7 +48,7 @@ def test_freezing_and_thawing_is_seen_on_every_page(olga):
     assert "Payouts are frozen" in olga.get("/dashboard/").content.decode()
     make.run_to_end(make.make_job())
     assert "1 verdict waits" in olga.get(PAGE).content.decode()
-    assert "1 verdicts waited" in post(olga, "thaw") and HeldVerdict.objects.count() == 1
+    assert "1 verdict that waited is settled now" in post(olga, "thaw") and HeldVerdict.objects.count() == 1
     assert Event.objects.get(kind="payouts.frozen").actor == "olga"
 
 
@@ -87,6 +87,6 @@ def test_a_contributor_is_suspended_with_all_that_it_touched_on_the_page(olga):
 def test_answers_are_put_down_to_be_checked_again(olga):
     make.make_client(), make.make_worker()
     make.run_to_end(make.make_job())
-    assert "1 answers of rtx4090" in post(olga, "reverify", contributor="rtx4090", count="5")
+    assert "Checking 1 answer of rtx4090" in post(olga, "reverify", contributor="rtx4090", count="5")
     assert "must be from 1" in post(olga, "reverify", contributor="rtx4090", count="many")
     assert Reverification.objects.get().outcome == "" and Verdict.objects.count() == 1

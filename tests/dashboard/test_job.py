@@ -44,7 +44,7 @@ def test_a_waiting_job_names_the_demand_and_the_hosts_that_it_keeps_out(client):
     cast.a_client()
     cast.a_worker("worker_rtx")
     job = factories.make_job(requirements={"gpu_type": "A100"})
-    assert "1 worker is not a A100: worker_rtx." in body(client, page_of(job))
+    assert "1 worker has no A100: worker_rtx." in body(client, page_of(job))
 
 
 def test_the_chosen_workers_reason_is_told(client):

@@ -29,7 +29,7 @@ SAID = (
     "int64",
     "float64, 1 missing",
     "city (text)",
-    "rooms (1 missing cells)",
+    "rooms (1 missing cell)",
 )
 NEW, MODEL, QUOTE = "/dashboard/jobs/new/", "/dashboard/jobs/new/model/", "/dashboard/jobs/new/quote/"
 
@@ -54,7 +54,7 @@ def test_an_upload_is_shown_with_its_first_rows_and_types(client):
         "int64",
         "float64, 1 missing",
         "city (text)",
-        "rooms (1 missing cells)",
+        "rooms (1 missing cell)",
     ):
         assert text in html, text
     assert html.count('type="checkbox"') == 4 + 1 and html.count(" checked") == 2 and " disabled" not in html
@@ -133,7 +133,11 @@ def test_demands_and_parameters_reach_the_job_and_the_quote_says_whom_they_keep_
         "&gpu_type=A100&min_memory_gib=2&deadline_hours=1"
     )
     html = body(client, address)
-    assert "No worker could take it now." in html and "1 worker kept out: is not a" in html
+    assert (
+        "No worker could take it now." in html
+        and "1 worker has no A100." in html
+        and "0<small> of 1 worker, 0 free" in html
+    )
     submit(client, address)
     job = Job.objects.select_related("resource_class").get()
     assert job.params == {"alpha": 0.5} and job.resource_class.min_memory_bytes == 2 * 2**30

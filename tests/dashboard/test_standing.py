@@ -55,7 +55,7 @@ def test_a_worker_page_shows_stake_loan_unbonding_and_every_change_of_reputation
 def test_stake_is_topped_up_and_taken_out_by_form(client):
     cast.a_worker()
     assert "worker_1 has 160.5 tokens at stake now." in post(client, "stake", amount="10.5")
-    assert "60 tokens are on their way out" in post(client, "unstake", amount="60")
+    assert "60 tokens on the way out" in post(client, "unstake", amount="60")
     assert Unbonding.objects.get().amount == 60_000_000
 
 

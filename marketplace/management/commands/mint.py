@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from marketplace.actions.minting import mint
 from marketplace.domain.errors import Refused
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_digits, in_words
 
 
 class Command(BaseCommand):
@@ -30,5 +30,6 @@ class Command(BaseCommand):
         except Refused as refusal:
             raise CommandError(str(refusal)) from None
         made.destination.refresh_from_db()
-        balance = to_tokens(made.destination.balance)
-        self.stdout.write(f"Issued {to_tokens(made.amount):,} tokens; {made.destination.name} holds {balance:,} now.")
+        self.stdout.write(
+            f"Issued {in_words(made.amount)}; {made.destination.name} holds {in_digits(made.destination.balance)} now."
+        )
