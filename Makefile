@@ -63,7 +63,7 @@ test-docs: $(DEV_STAMP) ## The commands that the README shows, run as they stand
 	$(PYTEST) tests/docs
 
 test-browser: $(DEV_STAMP) ## Journeys in a real Chromium, where there is one
-	$(PYTEST) tests/browser
+	$(PYTEST) -n 2 --dist loadfile tests/browser
 
 test-estimators: $(DEV_STAMP) ## All of scikit-learn's own checks on the five estimators, against a running sandbox
 	COMPUTENET_ALL_CHECKS=1 $(PYTEST) tests/client/test_estimator_checks.py

@@ -16,7 +16,7 @@ from tests.chaos.scale import Scale
 
 KIND = "jobs under all of these"
 LAST_FAULT_AT = 0.9  # of the jobs: the rest shows that dispatch resumed after the last fault, too
-AT_ONCE = 0.25  # the chance that the next fault strikes in the same moment
+AT_ONCE = 0.5  # the chance that the next fault strikes in the same moment
 SECONDS_PER_JOB, SECONDS_PER_FAULT = 0.5, 5.0
 STUCK_SECONDS = 60.0  # without an end, once nothing strikes any more
 
