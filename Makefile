@@ -17,7 +17,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-live pictures lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-live pictures docs lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -85,6 +85,11 @@ bench-live: $(DEV_STAMP) ## What 200 open pages cost while 20 jobs a second end,
 
 pictures: $(DEV_STAMP) ## Pictures of every page, light and dark, wide and narrow, into docs/images/
 	$(ENV_PYTHON) -m tests.browser.pictures
+
+docs: $(DEV_STAMP) ## The pages that are made from the code: docs/settings.md and docs/api.md
+	$(ENV_PYTHON) -m computenet.reference > docs/settings.md
+	COMPUTENET_SANDBOX=1 SECRET_KEY=for-the-schema-only $(ENV_PYTHON) manage.py spectacular --format openapi-json \
+	  | $(ENV_PYTHON) -m computenet.api_reference > docs/api.md
 
 lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	for name in requirements requirements-dev workers/requirements; do \

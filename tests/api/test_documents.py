@@ -1,5 +1,6 @@
 """What people and generators read of the API: the browsable pages, the schema, the offline documentation."""
 
+import json
 import re
 from io import StringIO
 
@@ -9,8 +10,10 @@ from django.core.management import call_command
 from django.test import Client
 from drf_spectacular.validation import validate_schema
 
+from computenet import api_reference
 from marketplace.api.urls import urlpatterns
 from tests.api.calls import register_client, register_worker, submit_job
+from tests.sandbox.running import ROOT
 
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
@@ -73,6 +76,15 @@ def test_the_schema_is_valid_and_names_every_call() -> None:
     routes = {re.sub(r"<(\w+:)?(\w+)>", r"{\2}", f"/{each.pattern}") for each in urlpatterns}
     assert routes - {"/docs/", "/schema/"} <= set(found["paths"])
     assert "/" in found["paths"]
+
+
+def test_the_page_of_the_api_is_what_the_schema_makes_of_it() -> None:
+    out = StringIO()
+    call_command("spectacular", "--format", "openapi-json", stdout=out)
+    found = json.loads(out.getvalue())
+    made = api_reference.page(found)
+    assert (ROOT / "docs" / "api.md").read_text() == made, "Make it anew: make docs"
+    assert made.count("\n### `") == sum(map(len, found["paths"].values()))
 
 
 def test_amounts_are_numbers_in_the_schema() -> None:
