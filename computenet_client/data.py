@@ -13,12 +13,13 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from computenet_client import frames
+from computenet_client.columns import Column, place
 from computenet_client.errors import Refused
 
 IN_MEMORY_BYTES = 16 * 1024**2
 BLOCK_BYTES = 1024**2
-SUFFIXES = (".csv", ".npy", ".npz")
-Column = str | int
+SUFFIXES = (".csv", ".parquet", ".npy", ".npz")
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,30 @@ class Dataset:
 class Upload:
     """A file to send, and its SHA-256.
 
-    `names` are the columns of a frame, which stay here; () otherwise. `table` (rows × columns) and `target` (rows,)
-    are what the file holds, where it was made here.
+    `names` are the columns of a frame whose names stay here, `written` those of one that is sent with them; both ()
+    otherwise. `table` (rows × columns) and `target` (rows,) are what an array's file holds, where it was made here.
+    `categories` are the columns of `written` that hold numbers and are categories in the frame.
     """
 
     file: IO[bytes]
     filename: str
     sha256: str
     names: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     table: NDArray[Any] | None = None
     target: NDArray[Any] | None = None
 
 
 @contextmanager
-def prepared(X: Any, y: Any = None, chosen: Sequence[Column] | None = None) -> Iterator[Upload]:
+def prepared(
+    X: Any, y: Any = None, chosen: Sequence[Column] | None = None, *, as_table: bool = False
+) -> Iterator[Upload]:
     """`X` (rows × columns) and perhaps `y` (rows,) as an open file.
 
-    A path to a ``.csv``, ``.npy`` or ``.npz`` file is sent as it is. A pandas or polars frame is sent as numbers, its
-    columns' names stay here; of its columns, `chosen` limits what is sent. Everything else becomes an array.
+    A path to a ``.csv``, ``.parquet``, ``.npy`` or ``.npz`` file is sent as it is. A pandas or polars frame is sent as
+    numbers, its columns' names stay here; of its columns, `chosen` limits what is sent. With `as_table` it is sent as
+    CSV with its names, texts and gaps; `y` is then its last column. Everything else becomes an array.
 
     Raises:
         Refused: what cannot be a table of numbers.
@@ -62,13 +69,19 @@ def prepared(X: Any, y: Any = None, chosen: Sequence[Column] | None = None) -> I
             raise Refused("Beside a file, y cannot be given: name the file's column with target=.")
         path = Path(X)
         if path.suffix.lower() not in SUFFIXES:
-            raise Refused(f"{path.name} must end in .csv, .npy or .npz.")
+            raise Refused(f"{path.name} must end in .csv, .parquet, .npy or .npz.")
         if not path.is_file():
             raise Refused(f"There is no file {path}.")
         with path.open("rb") as source:
             yield Upload(source, path.name, digest(source))
         return
     names: tuple[str, ...] = ()
+    if is_frame(X) and as_table:
+        made = frames.Table.of(X, y, chosen)
+        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+            made.write(file)
+            yield Upload(file, "data.csv", digest(file), written=made.names, categories=made.categories)
+        return
     if is_frame(X):
         names, table = from_frame(X, chosen)
     else:
@@ -76,11 +89,11 @@ def prepared(X: Any, y: Any = None, chosen: Sequence[Column] | None = None) -> I
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
         if y is None:
             np.lib.format.write_array(file, table, allow_pickle=False)
-            yield Upload(file, "data.npy", digest(file), names, table)
+            yield Upload(file, "data.npy", digest(file), names, table=table)
         else:
             target = numbers(y, "y").reshape(-1)
             write_archive(file, {"X": table, "y": target})
-            yield Upload(file, "data.npz", digest(file), names, table, target)
+            yield Upload(file, "data.npz", digest(file), names, table=table, target=target)
 
 
 def digest(file: IO[bytes]) -> str:
@@ -127,20 +140,6 @@ def from_frame(frame: Any, chosen: Sequence[Column] | None = None) -> tuple[tupl
 def wanted(columns: Sequence[Column] | None, target: Column | None) -> list[Column] | None:
     """Which columns of a frame a job needs; None for all."""
     return None if columns is None else [*columns, *([] if target is None else [target])]
-
-
-def place(key: Column, names: Sequence[str]) -> int:
-    """The index of the column that `key` names, or is the index of.
-
-    Raises:
-        Refused: there is none.
-    """
-    if isinstance(key, str) and key in names:
-        return names.index(key)
-    if isinstance(key, int) and not isinstance(key, bool) and -len(names) <= key < len(names):
-        return key % len(names)
-    known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-    raise Refused(f"There is no column {key!r}; the columns are {known}.")
 
 
 def numbers(values: Any, name: str) -> NDArray[Any]:

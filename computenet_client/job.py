@@ -2,13 +2,16 @@
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from computenet_client import receipts
-from computenet_client.data import IN_MEMORY_BYTES, Column, prepared, read_archive, wanted
+from numpy.typing import NDArray
+
+from computenet_client import receipts, tables
+from computenet_client.columns import Column
+from computenet_client.data import IN_MEMORY_BYTES, is_frame, prepared, read_archive, wanted
 from computenet_client.errors import JobEnded, NotReady, Unreachable, WaitTimeout
 from computenet_client.progress import watching
 from computenet_client.transport import Transport
@@ -86,16 +89,9 @@ class Job:
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the result's arrays to an ``.npz`` file, in one move."""
         self._require_verified()
-        target = Path(path)
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
-            try:
-                self.transport.download(f"/job/{self.id}/result", {"format": "npz"}, file)
-                file.close()
-                Path(file.name).chmod(0o644)
-                return Path(file.name).replace(target)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+        return _written(
+            Path(path), lambda file: self.transport.download(f"/job/{self.id}/result", {"format": "npz"}, file)
+        )
 
     def receipt(
         self, X: Any = None, y: Any = None, *, target: Column | None = None, columns: Sequence[Column] | None = None
@@ -112,18 +108,62 @@ class Job:
         status = self.refresh()
         checked = receipts.check(found, status)
         if X is not None:
-            with prepared(X, y, wanted(columns, target)) as file:
-                matrix = None if file.table is None else receipts.matrix_sha256(file.table, file.target)
+            with prepared(X, y, wanted(columns, target), as_table=self._names(X)) as file:
+                matrix = (
+                    None if file.table is None or self.has_recipe() else receipts.matrix_sha256(file.table, file.target)
+                )
                 checked += receipts.check_data(found, status, file.sha256, matrix)
         return {**found, "checked_here": checked}
 
     def columns(self) -> list[str]:
         """The names of the columns that the model takes, in its order."""
-        found = self.transport.call("GET", f"/job/{self.id}/receipt")
-        dataset = self.transport.call("GET", f"/datasets/{self.refresh()['dataset']}")
-        # The matrix has the numeric columns, in the file's order.
-        names = [name for name in dataset["columns"] if name not in dataset["text_columns"]]
-        return [names[i] for i in found["features"]]
+        return [str(name) for name in self._known()["columns"]]
+
+    def has_recipe(self) -> bool:
+        """Was anything but numbers as they were brought fitted, so that only the network can tell new rows?"""
+        return self._known()["recipe"] is not None
+
+    def _known(self) -> dict[str, Any]:
+        return self.info if "recipe" in self.info else self.refresh()
+
+    def _names(self, frame: Any) -> bool:
+        """Is `frame` one whose columns the job knows by their names?"""
+        return is_frame(frame) and set(self.columns()) <= {str(name) for name in frame.columns}
+
+    def predict(self, X: Any) -> dict[str, NDArray[Any]]:
+        """What the model says of new rows, computed by the network through the job's own recipe, at no price.
+
+        Args:
+            X: a path (``.csv``, ``.npy``), a frame of pandas or polars with the columns of the fit, or an array
+                (rows × columns) with theirs in their order.
+
+        Returns:
+            Arrays (rows,) by name: ``prediction`` (numbers, or text for classes of text) with ``probability_…``,
+            ``cluster``, or ``component_…``. Numbers are NaN, and texts empty, where a row has a gap that the recipe
+            drops.
+
+        Raises:
+            Refused: other columns, or cells that the model cannot take; the sentence names the first.
+        """
+        self._require_verified()
+        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as answer:
+            self._predict(X, answer)
+            answer.seek(0)
+            return tables.read_predictions(answer)
+
+    def save_predictions(self, X: Any, path: str | PathLike[str]) -> Path:
+        """The same as `predict`, as a CSV file."""
+        self._require_verified()
+        return _written(Path(path), lambda file: self._predict(X, file))
+
+    def _predict(self, X: Any, into: IO[bytes]) -> None:
+        with prepared(X, as_table=self._names(X)) as file:
+            self.transport.ask(f"/job/{self.id}/predict", file.filename, file.file, into)
+
+    def save_table(self, path: str | PathLike[str]) -> Path:
+        """Write the job's own table with the model's columns behind it to a CSV file, in the table's order."""
+        self._require_verified()
+        return _written(Path(path), lambda file: self.transport.download(f"/job/{self.id}/table", {}, file))
 
     def cancel(self) -> "Job":
         """Call the job off: the reward comes back, less a worker's share where one was computing."""
@@ -140,3 +180,16 @@ class Job:
             raise JobEnded(
                 f"The job {self.id} {'was ' * (self.status == 'cancelled')}{self.status}: {reason}", self.info
             )
+
+
+def _written(target: Path, write: Callable[[IO[bytes]], None]) -> Path:
+    """A file that is there whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        try:
+            write(file)
+            file.close()
+            Path(file.name).chmod(0o644)
+            return Path(file.name).replace(target)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise

@@ -8,8 +8,9 @@ from urllib.parse import quote as quoted
 
 import numpy as np
 
-from computenet_client import config
-from computenet_client.data import Column, Dataset, Upload, place, prepared, wanted
+from computenet_client import config, frames
+from computenet_client.columns import Column, place
+from computenet_client.data import Dataset, Upload, is_frame, prepared, wanted
 from computenet_client.errors import NotFound, Refused
 from computenet_client.job import Job
 from computenet_client.transport import Transport, encoded, pages
@@ -189,6 +190,9 @@ class Network:
             idempotency_key: the same key with the same request makes one job, however often it is sent.
             target: of one table, the column (name or index) that a regression predicts; the last if left out.
             columns: which columns to use (names or indices); all others if left out.
+            recipe: what becomes of gaps, categories and scale: ``missing`` (refuse, drop, mean), ``standardise``,
+                ``categories``, ``first_level`` (drop, keep), ``holdout`` and ``seed``; see docs/tables.md. A frame
+                with texts or categories has one by itself.
             requirements: ``gpu_type``, ``min_memory_bytes``, ``min_compute_capacity`` (TFLOPS).
             receivers: whose workers alone may receive the data: ``{"pools": [...], "contributors": [...]}``.
             deadline_seconds: until when the answer must be there.
@@ -207,6 +211,8 @@ class Network:
     def model(self, job_id: str) -> Any:
         """The fitted estimator of a verified job, as scikit-learn's are used. Needs scikit-learn."""
         job = self.job(job_id)
+        if job.has_recipe():
+            raise Refused("This job has a recipe, which an estimator knows nothing of: use job.predict(rows).")
         # Not an import at the top: scikit-learn is wanted for this alone.
         return import_module("computenet_client.estimators").restore(self, job.info, job.result())
 
@@ -222,7 +228,8 @@ class Network:
 
     def _request(
         self, model: str, X: Any, y: Any = None, *, target: Column | None = None,
-        columns: Sequence[Column] | None = None, requirements: Mapping[str, Any] | None = None,
+        columns: Sequence[Column] | None = None, recipe: Mapping[str, Any] | None = None,
+        requirements: Mapping[str, Any] | None = None,
         receivers: Mapping[str, Sequence[str]] | None = None, deadline_seconds: float | None = None, **params: Any,
     ) -> dict[str, Any]:  # fmt: skip
         body: dict[str, Any] = {
@@ -235,7 +242,11 @@ class Network:
             body["receivers"] = {kind: list(names) for kind, names in receivers.items()}
         if deadline_seconds is not None:
             body["deadline_seconds"] = deadline_seconds
+        if recipe is not None:
+            body["recipe"] = {name: _plain(value) for name, value in recipe.items()}
         encoded(body)  # what cannot be sent is refused before data are
+        if is_frame(X) and (recipe is not None or not frames.holds_numbers(X, y, wanted(columns, target))):
+            return body | self._table(X, y, target, columns, dict(body.get("recipe", {})))
         if isinstance(X, Dataset):
             dataset, names = X, tuple[str, ...]()
         else:
@@ -249,6 +260,25 @@ class Network:
                 target = len(columns) if columns is not None else place(target, names)
             body["target"] = target
         return body
+
+    def _table(
+        self, X: Any, y: Any, target: Column | None, columns: Sequence[Column] | None, recipe: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Send a frame with its names, and answer what a request says of it."""
+        given = [str(name) for name in X.columns]
+        with prepared(X, y, wanted(columns, target), as_table=True) as file:
+            found: dict[str, Any] = {"dataset": self._sent(file).id}
+            names, categories = file.written, file.categories
+        if columns is not None:
+            found["columns"] = list(names[: len(columns)])
+        if y is not None:
+            found["target"] = names[-1]
+        elif target is not None:
+            found["target"] = names[len(columns) if columns is not None else place(target, given)]
+        marked = [name for name in categories if name != found.get("target")]
+        if marked:
+            recipe["categories"] = sorted({*recipe.get("categories", ()), *marked})
+        return found | {"recipe": recipe}
 
     def _sent(self, file: Upload) -> Dataset:
         if file.sha256 not in self._there:

@@ -1,14 +1,16 @@
 """Reading new rows for a prediction: .csv with or without a header, .npy, .npz."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from computenet_client.data import Column, numbers, place, read_archive
+from computenet_client.columns import Column, place
+from computenet_client.data import numbers, read_archive
 from computenet_client.errors import Refused
 
 MISSING = {"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"}
@@ -41,6 +43,22 @@ def read_table(
     if not len(X) or not np.isfinite(X).all():
         raise Refused(f"{path.name} has no rows, or cells that are no finite numbers.")
     return X
+
+
+def read_predictions(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """The columns of a CSV that the network answered: of floats where all cells are numbers or empty, else of text."""
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+    names, *rows = csv.reader(text)
+    text.detach()
+    return {name: _column(cells) for name, cells in zip(names, zip(*rows, strict=True), strict=True)}
+
+
+def _column(cells: Sequence[str]) -> NDArray[Any]:
+    try:
+        found = np.array([float(cell) if cell else np.nan for cell in cells])
+    except ValueError:
+        return np.array(cells)
+    return found.astype(np.int64) if all(cell.isdigit() for cell in cells) else found
 
 
 def _read_csv(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -85,6 +85,17 @@ class Transport:
         form = Form(filename, file)
         return self._parsed(self._send("POST", path, True, None, {"Content-Type": form.content_type}, form))
 
+    def ask(self, path: str, filename: str, file: IO[bytes], into: IO[bytes]) -> None:
+        """Send a file like `upload`, where nothing is kept of it, and write the body of the answer into `into`."""
+        form = Form(filename, file)
+        headers = {"Content-Type": form.content_type, "Accept": "text/csv, application/json"}
+        try:
+            with self._send("POST", path, True, None, headers, form, stream=True) as answer:
+                for block in answer.iter_content(BLOCK_BYTES):
+                    into.write(block)
+        except requests.RequestException as error:
+            raise Unreachable(f"The answer from {self.url} broke off: try again.") from error
+
     def download(self, path: str, params: Mapping[str, Any], file: IO[bytes]) -> None:
         """Write the body of the answer into `file`, from its beginning."""
         deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE_SECONDS

@@ -43,13 +43,23 @@ def submission(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(
         data: Path, model: str, params: Sequence[tuple[str, Any]], target: str | None, columns: str | None,
-        gpu: str | None, pools: Sequence[str], contributors: Sequence[str], **more: Any,
+        missing: str | None, standardise: bool, categories: str | None, holdout: float | None, gpu: str | None,
+        pools: Sequence[str], contributors: Sequence[str], **more: Any,
     ) -> None:  # fmt: skip
         given: dict[str, Any] = {"model": MODELS.get(model, model), "X": data, **dict(params)}
         if target is not None:
             given["target"] = _column(target)
         if columns is not None:
             given["columns"] = [_column(name.strip()) for name in columns.split(",")]
+        recipe = {
+            "missing": missing,
+            "standardise": standardise or None,
+            "categories": [name.strip() for name in categories.split(",")] if categories else None,
+            "holdout": holdout,
+        }
+        recipe = {name: value for name, value in recipe.items() if value is not None}
+        if recipe:
+            given["recipe"] = recipe
         if gpu is not None:
             given["requirements"] = {"gpu_type": gpu}
         if pools or contributors:
@@ -61,6 +71,14 @@ def submission(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--contributor", "contributors", multiple=True, help="Whose workers may receive the data."),
         click.option("--pool", "pools", multiple=True, help="The pool whose workers alone may receive the data."),
         click.option("--gpu", help="The GPU that a worker must have."),
+        click.option("--holdout", type=float, help="The share of the rows to keep out of the fit, for a score: 0.2."),
+        click.option("--categories", help="Columns of numbers that are categories too: year,class."),
+        click.option("--standardise", is_flag=True, help="Fit numbers with mean 0 and standard deviation 1."),
+        click.option(
+            "--missing",
+            type=click.Choice(["refuse", "drop", "mean"]),
+            help="What becomes of rows with gaps; with it, columns of text are used as categories.",
+        ),
         click.option("--columns", help="Which columns to use, by name or index: area,rooms."),
         click.option("--target", help="The column that a regression predicts; the last if left out."),
         click.option("-p", "params", type=Parameter(), multiple=True, help="A parameter of the model, such as k=8."),
@@ -75,7 +93,7 @@ def submission(function: Callable[..., None]) -> Callable[..., None]:
 @submission
 @command
 def quote(given: dict[str, Any], as_json: bool) -> None:
-    """What fitting a model on DATA (.csv, .npy, .npz) would take, before anything is held."""
+    """What fitting a model on DATA (.csv, .parquet, .npy, .npz) would take, before anything is held."""
     found = network().quote(**given)
     pairs = (
         ("model", found["model_type"]),
@@ -101,7 +119,7 @@ def submit(
     given: dict[str, Any], reward: float, deadline: float | None, idempotency_key: str | None, watch: bool,
     output: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
-    """Submit a job that fits a model on DATA (.csv, .npy, .npz)."""
+    """Submit a job that fits a model on DATA (.csv, .parquet, .npy, .npz)."""
     if output is not None and not watch:
         raise click.UsageError("-o goes with --watch; later, `computenet result ID -o FILE` writes the file.")
     found = network().submit(reward=reward, deadline_seconds=deadline, idempotency_key=idempotency_key, **given)

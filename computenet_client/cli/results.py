@@ -13,7 +13,7 @@ from rich.markup import escape
 from computenet_client import predictions
 from computenet_client.cli.jobs import show
 from computenet_client.cli.shared import command, fields, network, say, table
-from computenet_client.errors import NotFound
+from computenet_client.errors import Refused
 from computenet_client.job import Job
 from computenet_client.tables import read_table
 
@@ -21,14 +21,17 @@ from computenet_client.tables import read_table
 @click.command()
 @click.argument("job_id", metavar="ID")
 @click.option(
-    "-o", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write the arrays to this .npz file."
+    "-o",
+    "output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the arrays to this .npz file, or your table with the model's columns behind it to this .csv file.",
 )
 @command
 def result(job_id: str, output: Path | None, as_json: bool) -> None:
     """What came of the job ID: its figures, or all of its arrays as an .npz file, or (--json) all of it as JSON."""
     found = network().job(job_id)
     if output is not None:
-        found.save(output)
+        (found.save_table if output.suffix.lower() == ".csv" else found.save)(output)
         document = {"job_id": found.id, "file": str(output), "bytes": output.stat().st_size}
         say(document, as_json, lambda console: console.print(f"Wrote {output} ({document['bytes']:,} bytes)."))
         return
@@ -53,15 +56,21 @@ def _without_nan(value: Any) -> Any:
 @click.option("-o", "output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this CSV file.")
 @command
 def predict(job_id: str, data: Path, columns: str | None, output: Path | None, as_json: bool) -> None:
-    """What the model of the job ID says of the rows of DATA: CSV, computed on this machine, at no price."""
+    """What the model of the job ID says of the rows of DATA: CSV, at no price.
+
+    It is computed on this machine; where the job has a recipe (categories, gaps, scaling), on the network's.
+    """
     job = network().job(job_id)
     fitted = job.result()
+    if job.has_recipe():
+        _ask(job, data, columns, output, as_json)
+        return
     chosen = None
     if columns is not None:
         parts = [part.strip() for part in columns.split(",")]
         chosen = [int(part) if part.isascii() and part.isdigit() else part for part in parts]
     count = predictions.features(fitted)
-    known = _known_columns(job) if chosen is None and data.suffix.lower() == ".csv" else []
+    known = job.columns() if chosen is None and data.suffix.lower() == ".csv" else []
     found = predictions.predicted(fitted, read_table(data, chosen, count, known))
     plain = {name: values.tolist() for name, values in found.items()}
     rows = zip(*plain.values(), strict=True)
@@ -74,11 +83,17 @@ def predict(job_id: str, data: Path, columns: str | None, output: Path | None, a
         say(plain, as_json, lambda console: _write(sys.stdout, plain, rows))
 
 
-def _known_columns(job: Job) -> list[str]:
-    try:
-        return job.columns()
-    except NotFound:  # the dataset was first brought by somebody else, whose it is to see
-        return []
+def _ask(job: Job, data: Path, columns: str | None, output: Path | None, as_json: bool) -> None:
+    """Have the network tell the rows of a file through the job's recipe."""
+    if columns is not None:
+        raise Refused("This job has a recipe, which finds its columns by their names: leave out --columns.")
+    if output is not None:
+        job.save_predictions(data, output)
+        say({"file": str(output)}, as_json, lambda console: console.print(f"Wrote {output}."))
+        return
+    found = {name: values.tolist() for name, values in job.predict(data).items()}
+    rows = zip(*found.values(), strict=True)
+    say(_without_nan(found), as_json, lambda console: _write(sys.stdout, found, rows))
 
 
 def _write(file: Any, names: Any, rows: Any) -> None:

@@ -19,11 +19,11 @@ from marketplace import storage
 from marketplace.actions.samples import make_sample
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Dataset, DatasetOwner, Matrix
-from marketplace.tables import arrays, delimited
+from marketplace.tables import arrays, delimited, parquet
 from marketplace.tables.matrix import Column
 from workers.catalog.base import CatalogModel
 
-READERS = {"csv": delimited.read, "npy": arrays.read, "npz": arrays.read_archive}
+READERS = {"csv": delimited.read, "npy": arrays.read, "npz": arrays.read_archive, "parquet": parquet.read}
 
 
 @dataclass
@@ -111,7 +111,7 @@ def find_dataset(*, sha256: str, user: Any) -> Dataset:
 
 
 def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
-    """Take in a ``.csv``, ``.npy`` or ``.npz`` file of at most `MAX_UPLOAD_BYTES`.
+    """Take in a ``.csv``, ``.parquet``, ``.npy`` or ``.npz`` file of at most `MAX_UPLOAD_BYTES`.
 
     Raises:
         Refused: another kind of file, one that is too large, one that its reader refuses, more than the user's share.
@@ -119,7 +119,7 @@ def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
     """
     suffix = Path(filename).suffix.lower().lstrip(".")
     if suffix not in READERS:
-        raise Refused("The file's name must end in .csv, .npy or .npz.")
+        raise Refused("The file's name must end in .csv, .parquet, .npy or .npz.")
     with ExitStack() as files:
         file = files.enter_context(storage.temporary(reserved=True))
         size = 0

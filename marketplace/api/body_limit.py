@@ -15,6 +15,7 @@ from marketplace.storage import is_full
 # What may be larger than MAX_BODY_BYTES: method, path, media type, and the setting that says how large.
 LARGE = [
     ("POST", re.compile(r"/datasets|/dashboard/jobs/(new/)?"), b"multipart/form-data", "MAX_UPLOAD_BYTES"),
+    ("POST", re.compile(r"/job/[0-9a-f-]{36}/predict"), b"multipart/form-data", "MAX_UPLOAD_BYTES"),
     ("PUT", re.compile(r"/assignment/[0-9a-f-]{36}/result"), b"application/octet-stream", "MAX_RESULT_BYTES"),
 ]
 MULTIPART_OVERHEAD_BYTES = 64 * 1024  # boundaries and part headers around a file of the full size

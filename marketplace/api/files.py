@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -22,7 +22,7 @@ class FileSlice(StreamingHttpResponse):
     Django's own `FileResponse` has no asynchronous iterator, so that under ASGI it reads all of the file first.
     """
 
-    def __init__(self, file: BinaryIO, length: int, **kwargs) -> None:
+    def __init__(self, file: IO[bytes], length: int, **kwargs) -> None:
         self.file, self.left = file, length
         super().__init__(self._blocks(), **kwargs)
 

@@ -120,7 +120,7 @@ class JobForm(PlainForm):
     file = forms.FileField(
         label="Data",
         required=False,
-        help_text="A .csv, .npy or .npz file. None: a small sample is made and computed.",
+        help_text="A .csv, .parquet, .npy or .npz file. None: a small sample is made and computed.",
         widget=forms.FileInput(attrs={"accept": ".csv,.npy,.npz"}),
     )
     target = forms.CharField(

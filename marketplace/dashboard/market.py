@@ -13,9 +13,9 @@ from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 
+from marketplace.csv_files import CsvResponse
 from marketplace.dashboard.access import Viewer, page
 from marketplace.dashboard.bounded import first_of_each
-from marketplace.dashboard.csv_files import CsvResponse
 from marketplace.dashboard.home import IN_HAND, worker_state
 from marketplace.dashboard.jobs import FilterForm, canonical
 from marketplace.dashboard.pages import Fragment, Page

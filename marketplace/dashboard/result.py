@@ -10,8 +10,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import content_disposition_header
 
+from marketplace.csv_files import CsvResponse
 from marketplace.dashboard.access import Viewer, page
-from marketplace.dashboard.csv_files import CsvResponse
 from marketplace.dashboard.job import the_job
 from marketplace.dashboard.result_data import Fitted, Listing, listings
 from marketplace.dashboard.result_pictures import pictures

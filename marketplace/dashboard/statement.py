@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from marketplace.dashboard.csv_files import CsvResponse
+from marketplace.csv_files import CsvResponse
 from marketplace.domain.money import to_tokens
 from marketplace.models import Account, Transfer
 

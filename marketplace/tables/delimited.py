@@ -20,6 +20,7 @@ from marketplace.tables.matrix import Column, MatrixWriter
 BLOCK_BYTES = 8 * 1024**2
 MAX_LINE_BYTES = 4 * 1024**2
 MAX_COLUMNS = 20_000
+CELLS_AT_ONCE = 50_000  # that are Python objects
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"]
 
 
@@ -197,8 +198,13 @@ def _repeated(names: list[str]) -> str | None:
     return None
 
 
-def _batches(path: Path, shape: Shape, extent: Extent, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-    """The rows in blocks, with the columns of `types` alone. Cells of the wrong type raise `pa.ArrowInvalid`."""
+def _batches(
+    path: Path, shape: Shape, extent: Extent, types: dict[str, pa.DataType], missing: Sequence[str] = MISSING
+) -> Iterator[pa.RecordBatch]:
+    """The rows in blocks, with the columns of `types` alone; a cell that is one of `missing` is null.
+
+    Cells of the wrong type raise `pa.ArrowInvalid`.
+    """
     try:
         with (
             pa.OSFile(str(path)) as file,
@@ -218,9 +224,9 @@ def _batches(path: Path, shape: Shape, extent: Extent, types: dict[str, pa.DataT
                 convert_options=arrow_csv.ConvertOptions(
                     column_types=types,
                     include_columns=list(types),
-                    null_values=MISSING,
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=True,
+                    null_values=missing,
+                    strings_can_be_null=bool(missing),
+                    quoted_strings_can_be_null=bool(missing),
                 ),
             ) as reader,
         ):
@@ -235,6 +241,16 @@ def _batches(path: Path, shape: Shape, extent: Extent, types: dict[str, pa.DataT
 def text_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """These columns of the CSV at `path` as text, in blocks of rows; a missing cell is null."""
     return _batches(path, read_shape(path), _scan(path), dict.fromkeys(names, pa.string()))
+
+
+def cells(path: Path) -> Iterator[tuple[str, ...]]:
+    """The cells of each row of the CSV at `path`, as they are written there."""
+    shape = read_shape(path)
+    for batch in _batches(path, shape, _scan(path), dict.fromkeys(shape.names, pa.string()), missing=[]):
+        step = max(1, CELLS_AT_ONCE // len(shape.names))
+        for start in range(0, batch.num_rows, step):
+            part = batch.slice(start, step)
+            yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
 
 
 def _numeric_names(path: Path, shape: Shape, extent: Extent) -> tuple[dict[str, str], dict[str, tuple[int, int]]]:

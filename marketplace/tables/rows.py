@@ -6,7 +6,7 @@ A stored table's numbers are read out of its matrix, which is quicker than its f
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from marketplace.domain.errors import Refused
-from marketplace.tables import delimited
+from marketplace.tables import delimited, parquet
 from marketplace.tables.arrays import BLOCK_CELLS, open_array, read_header
 
 Mask = NDArray[np.bool_]
@@ -84,10 +84,24 @@ class _Numbers:
         return block
 
 
+def cells(table: Stored) -> Iterator[Sequence[Any]]:
+    """The cells of each row of a table as it was brought: of a text file as they are written, of an array numbers."""
+    if table.format == "csv":
+        yield from delimited.cells(table.upload)
+        return
+    if table.format == "parquet":
+        yield from parquet.cells(table.upload)
+        return
+    for block in table.blocks(list(table.places), []):
+        yield from block.numbers.tolist()
+
+
 def text_batches(path: Path, file_format: str, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
     """These columns of a file as text, in blocks of rows; a missing cell is null."""
     if file_format == "csv":
         return delimited.text_batches(path, names)
+    if file_format == "parquet":
+        return parquet.text_batches(path, names)
     raise Refused("Arrays hold no text.")
 
 
@@ -109,10 +123,10 @@ def brought(
     """
     if file_format in ARRAYS:
         if texts:
-            raise Refused(f'Column "{texts[0][:80]}" holds texts, and arrays have none: bring the rows as a .csv file.')
+            raise Refused(f'Column "{texts[0][:80]}" holds texts, and arrays have none: bring the rows as a table.')
         yield from _of_array(path, numeric, order)
         return
-    names = delimited.read_shape(path).names
+    names = list(parquet.schema_of(path)) if file_format == "parquet" else delimited.read_shape(path).names
     lacking = [name for name in order if name not in names]
     if lacking:
         raise Refused(f'The rows lack the column "{lacking[0][:80]}", which the model was fitted on.')

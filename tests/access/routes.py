@@ -135,6 +135,8 @@ def _call(http: Any, world: World, method: str, route: str, more: dict[str, Any]
         return send(url)
     if route == "/datasets":
         return send(url, {"file": SimpleUploadedFile("mine.csv", TABLE + b"1,1,1\n")})
+    if route == "/job/<uuid:job_id>/predict":
+        return send(url, {"file": SimpleUploadedFile("mine.csv", TABLE)})
     contested = {"assignment": str(world.rejected.pk), "note": "It was right."}
     if route == "/dashboard/workers/<str:name>/contest/":
         return send(url, contested)

@@ -138,3 +138,21 @@ def test_a_key_is_read_from_standard_input_and_never_shown(sandbox: Sandbox, tmp
     done = shell.run("login", sandbox.address, "--client", "alice", "--key-stdin", given="cnk_wrong\n", code=5)
     assert "cnk_wrong" not in done.stdout + done.stderr
     assert not (tmp_path / "config").exists()
+
+
+def test_gaps_and_categories_are_said_on_the_command_line(shell: Shell, tmp_path: Path) -> None:
+    lines = [f"{70 + 3 * i if i != 4 else ''},{('Bonn', 'Mainz')[i % 2]},{9 * i + 5 * (i % 2)}" for i in range(20)]
+    (tmp_path / "gaps.csv").write_text("\n".join(["area,city,price", *lines]) + "\n")
+    asked = ("gaps.csv", "--model", "ridge", "--columns", "area,city", "--missing", "mean", "--standardise")
+    assert "20 × 2" in shell.run("quote", *asked).stdout
+    job = shell.json("submit", *asked, "--reward", "1", "--watch")
+    assert job["recipe"]["standardise"] and job["result"]["features"] == ["area", "city=Mainz"]
+    (tmp_path / "rows.csv").write_text("city,area\nMainz,\nBonn,70\n")
+    header, *told = shell.run("predict", job["job_id"], "rows.csv").stdout.splitlines()
+    assert header == "prediction" and len(told) == 2
+    shell.run("predict", job["job_id"], "rows.csv", "-o", "told.csv")
+    assert [float(line) for line in (tmp_path / "told.csv").read_text().splitlines()[1:]] == [float(t) for t in told]
+    shell.run("result", job["job_id"], "-o", "mine.csv")
+    assert (tmp_path / "mine.csv").read_text().startswith("area,city,price,prediction\n70,Bonn,0,")
+    (tmp_path / "rows.csv").write_text("city,area\nTrier,80\n")
+    assert "a level that the model was not fitted on" in shell.run("predict", job["job_id"], "rows.csv", code=3).stderr

@@ -68,7 +68,7 @@ class Sparse:
         (np.array([[1 + 2j]]), "X must hold real numbers; it holds complex128."),
         (np.array([[object()]]), "X must be a table of numbers"),
         (Sparse(), "X is sparse"),
-        ("flats.xlsx", "must end in .csv, .npy or .npz"),
+        ("flats.xlsx", "must end in .csv, .parquet, .npy or .npz"),
         ("no-such-file.csv", "There is no file"),
         (Frame(price=[1.0], city=["Bonn"]), 'Column "city" does not hold numbers'),
     ],

@@ -17,11 +17,12 @@ PAGE = (ROOT / "docs" / "client.md").read_text()
 BLOCKS = re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
 
 
+TABLES = re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "tables.md").read_text(), re.DOTALL)
 TUTORIAL = re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
 
 
 def blocks(kind: str, sandbox: Sandbox) -> str:
-    found = "\n".join(text for named, text in BLOCKS + TUTORIAL if named == kind)
+    found = "\n".join(text for named, text in BLOCKS + TABLES + TUTORIAL if named == kind)
     assert found
     mine = f"docs_{free_port()}"
     return (

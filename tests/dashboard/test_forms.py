@@ -88,7 +88,7 @@ def test_parameters_of_a_model_that_was_not_chosen_are_left_alone(client):
         ("jobs", job_form(reward="5000"), "alice has 1,000 tokens"),
         ("jobs", job_form(reward="NaN"), "Enter a number."),
         ("jobs", job_form(model_type="mining"), "Select a valid choice."),
-        ("jobs", job_form(file=SimpleUploadedFile("x.exe", b"MZ")), "must end in .csv, .npy or .npz"),
+        ("jobs", job_form(file=SimpleUploadedFile("x.exe", b"MZ")), "must end in .csv, .parquet, .npy or .npz"),
         ("clients", {"client-client_address": "alice"}, "The name alice is taken."),
         ("clients", {"client-client_address": "<b>"}, "client_address must be 1 to 64 letters"),
         ("clients", {"client-client_address": "carol", "client-initial_balance": "-1"}, "initial_balance must be"),

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from marketplace.dashboard import csv_files, result_data
+from marketplace import csv_files
+from marketplace.dashboard import result_data
 from marketplace.dashboard.result_pictures import plane
 from marketplace.models import Job
 from tests import factories
@@ -109,6 +110,6 @@ def test_rows_are_projected_onto_the_directions_in_which_they_vary_most():
 
 
 def test_text_that_a_spreadsheet_would_run_is_quoted_and_numbers_are_not():
-    rows = [["=1+1", "+a", "-b", "@c", "\td", "plain"], [-1.5, 2, None, "", "a=b", "x,y"]]
+    rows = [["=1+1", "+a", "-b", "@c", "\td", "plain"], [-1.5, "-1.5e3", None, "", "a=b", "x,y"]]
     found = list(csv.reader(io.StringIO(b"".join(csv_files.lines(["=h"], rows)).decode())))
-    assert found == [["'=h"], ["'=1+1", "'+a", "'-b", "'@c", "'\td", "plain"], ["-1.5", "2", "", "", "a=b", "x,y"]]
+    assert found == [["'=h"], ["'=1+1", "'+a", "'-b", "'@c", "'\td", "plain"], ["-1.5", "-1.5e3", "", "", "a=b", "x,y"]]

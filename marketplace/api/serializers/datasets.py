@@ -9,7 +9,7 @@ from marketplace.models import Dataset
 
 
 class Upload(Strict):
-    file = serializers.FileField(help_text="A .csv, .npy or .npz file.", use_url=False)
+    file = serializers.FileField(help_text="A .csv, .parquet, .npy or .npz file.", use_url=False)
 
 
 class DatasetSerializer(serializers.Serializer):

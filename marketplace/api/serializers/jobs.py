@@ -138,7 +138,11 @@ class ResultField(serializers.Field):
 class JobStatus(JobSerializer):
     completion_time = UnixTime(source="ended_at", allow_null=True)
     dataset = serializers.CharField(source="dataset_id")
-    recipe = serializers.SerializerMethodField(help_text="Columns, target, and what was made of them.")
+    columns = serializers.SerializerMethodField(help_text="The table's columns that are used, by name.")
+    target = serializers.SerializerMethodField(help_text="The column that a regression predicts.")
+    recipe = serializers.SerializerMethodField(
+        help_text="What was made of them; null where they are fitted as they are."
+    )
     params = Parameters()
     attempt = serializers.IntegerField(help_text="How many workers have had it.")
     max_attempts = serializers.IntegerField()
@@ -155,6 +159,12 @@ class JobStatus(JobSerializer):
         found = receivers_of(job.resource_class.audience)
         return found.as_json() if found else None
 
-    @extend_schema_field(OpenApiTypes.OBJECT)
-    def get_recipe(self, job: Job) -> dict[str, Any]:
-        return layout_of(job).recipe.document
+    def get_columns(self, job: Job) -> list[str]:
+        return list(layout_of(job).recipe.columns)
+
+    def get_target(self, job: Job) -> str | None:
+        return layout_of(job).recipe.target
+
+    @extend_schema_field({"type": "object", "nullable": True})
+    def get_recipe(self, job: Job) -> dict[str, Any] | None:
+        return job.matrix.recipe if job.matrix else None

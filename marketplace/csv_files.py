@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from io import StringIO
@@ -12,7 +13,8 @@ from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of one
-BLOCK_ROWS = 2000
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+BLOCK_ROWS, BLOCK_CHARACTERS = 2000, 1_000_000
 
 
 def cell(value: Any) -> Any:
@@ -22,7 +24,7 @@ def cell(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA) else value
+        return f"'{value}" if value.startswith(FORMULA) and not NUMBER.fullmatch(value) else value
     return value
 
 
@@ -33,7 +35,7 @@ def lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[byte
     writer.writerow([cell(name) for name in header])
     for number, row in enumerate(rows, 1):
         writer.writerow([cell(value) for value in row])
-        if number % BLOCK_ROWS == 0:
+        if number % BLOCK_ROWS == 0 or text.tell() > BLOCK_CHARACTERS:
             yield text.getvalue().encode()
             text.seek(0)
             text.truncate()

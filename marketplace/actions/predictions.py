@@ -1,0 +1,107 @@
+"""What a verified job's model says of the rows of its own table and of new ones, computed on the trusted side."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from marketplace import csv_files, storage
+from marketplace.actions.matrices import layout_of, stored_table
+from marketplace.actions.results import map_arrays
+from marketplace.domain.errors import NotFound, Refused
+from marketplace.models import Job
+from marketplace.tables.arrays import BLOCK_CELLS
+from marketplace.tables.rows import Block, brought, cells
+from marketplace.verification.fitted import class_names, told
+
+Row = Sequence[Any]
+KINDS = ("csv", "parquet", "npy")
+
+
+class Model:
+    """A verified job's model, ready to say something of rows.
+
+    Raises:
+        NotFound: the job has no result.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.layout, self.arrays = job, layout_of(job), map_arrays(job=job)
+        self.columns = self.layout.columns_read(target=False)
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that it says."""
+        if "centroids" in self.arrays:
+            return ["cluster"]
+        if "components" in self.arrays:
+            return [f"component_{i}" for i in range(len(self.arrays["components"]))]
+        each = class_names(self.arrays, self.layout.classes) if "classes" in self.arrays else []
+        return ["prediction", *(f"probability_{name}" for name in each)]
+
+    def rows(self, blocks: Iterator[Block], *, strict: bool) -> Iterator[Row]:
+        """A row of values for each row of the blocks; of one with a gap that nothing stands in for, nothing.
+
+        Raises:
+            Refused: where `strict`, a gap that the recipe refuses, or a level that the fit did not see.
+        """
+        step, done = max(1, BLOCK_CELLS // len(self.layout.features)), 0
+        for block in blocks:
+            for part in block.parts(step):
+                X, _, whole = self.layout.encode(part, target=False, strict=strict, first_row=done + 1)
+                X[~whole] = 0.0
+                found = told(self.layout, self.arrays, self.job.scalars, X)
+                values = zip(*(found[name].tolist() for name in self.names), strict=True)
+                yield from (row if kept else ("",) * len(self.names) for row, kept in zip(values, whole, strict=True))
+                done += len(part)
+
+
+def own_table(*, job: Job) -> tuple[list[str], Iterator[Row]]:
+    """The header and the rows of the job's own table as it was brought, with what the model says of each behind it.
+
+    A name that the table has already gets an underscore. Rows that were kept out of the fit are told like the others.
+
+    Raises:
+        NotFound: the job has no result, or its data are no longer kept.
+    """
+    model, table = Model(job), stored_table(job.dataset)
+    if not (table.upload.is_file() and table.matrix.is_file()):
+        raise NotFound("The data of this job are no longer kept.")
+    names = job.dataset.column_names
+    added = []
+    for name in model.names:
+        while name in names:
+            name += "_"
+        added.append(name)
+    told_rows = model.rows(table.blocks(*model.columns), strict=False)
+    rows = ([*own, *said] for own, said in zip(cells(table), told_rows, strict=True))
+    return [*names, *added], rows
+
+
+def predict(*, job: Job, stream: BinaryIO, filename: str) -> IO[bytes]:
+    """A CSV file of what the model says of each row of a file that was brought, with a header; open at its beginning.
+
+    Nothing of either stays: the file is gone when it is closed.
+
+    Raises:
+        NotFound: the job has no result.
+        Refused: another kind of file, other columns, or cells that the model cannot take; the first is named.
+        NoRoom: the disk is full.
+    """
+    suffix = Path(filename).suffix.lower().lstrip(".")
+    if suffix not in KINDS:
+        raise Refused(f"The file's name must end in {', '.join(f'.{kind}' for kind in KINDS)}.")
+    model = Model(job)
+    recipe = model.layout.recipe
+    with ExitStack() as files:
+        file = files.enter_context(storage.temporary(reserved=True))
+        while chunk := stream.read(storage.CHUNK_BYTES):
+            file.write(chunk)
+        file.flush()
+        out = files.enter_context(storage.temporary(reserved=True))
+        known = {*recipe.columns, *job.dataset.column_names}
+        blocks = brought(Path(file.name), suffix, *model.columns, recipe.columns, known)
+        for lines in csv_files.lines(model.names, model.rows(blocks, strict=True)):
+            out.write(lines)
+        out.flush()
+        return Path(out.name).open("rb")  # it stays readable when its name is gone

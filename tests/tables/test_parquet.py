@@ -1,0 +1,152 @@
+"""Reading Parquet: the same table as from CSV, in blocks, and nothing that would unpack to more than is taken."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from marketplace.domain.errors import Refused
+from marketplace.domain.recipes import Recipe
+from marketplace.tables import delimited, pages, parquet, rows
+from marketplace.tables.recipes import Survey, fitted_rows
+from marketplace.tables.rows import Stored
+
+ROWS = 5000
+
+
+def table() -> pa.Table:
+    rng = np.random.default_rng(2)
+    towns = np.array(["Ahlen", "Bonn", "Köln"], dtype=object)[rng.integers(0, 3, ROWS)]
+    towns[::11] = None
+    return pa.table(
+        {
+            "area": pa.array([None if i % 7 == 3 else i for i in range(ROWS)], pa.int32()),
+            "town": pa.array(towns, pa.string()).dictionary_encode(),
+            "price": rng.normal(size=ROWS),
+            "note": pa.array([f"note {i % 50}" for i in range(ROWS)], pa.large_string()),
+            "new": pa.array([i % 2 == 0 for i in range(ROWS)]),
+        }
+    )
+
+
+def read(path: Path, folder: Path, reader: Any = parquet) -> tuple[Any, Stored]:
+    with (folder / "matrix").open("w+b") as file:
+        columns, _ = reader.read(path, file, 10_000_000)
+    places = {column.name: column.matrix_column for column in columns if column.matrix_column is not None}
+    return columns, Stored(path, folder / "matrix", "csv" if reader is delimited else "parquet", places)
+
+
+@pytest.mark.parametrize("how", [{}, {"compression": "zstd", "data_page_version": "2.0"}, {"use_dictionary": False}])
+def test_columns_and_cells_are_those_of_the_file_whatever_its_row_groups(tmp_path, monkeypatch, how) -> None:
+    monkeypatch.setattr(parquet, "BATCH_CELLS", 1777)
+    path, made = tmp_path / "t.parquet", table()
+    pq.write_table(made, path, row_group_size=1200, **how)
+    columns, stored = read(path, tmp_path)
+    assert [(c.name, c.dtype, c.matrix_column, c.missing, c.first_missing) for c in columns] == [
+        ("area", "float64", 0, 714, 4), ("town", "text", None, 455, 1), ("price", "float64", 1, 0, None),
+        ("note", "text", None, 0, None), ("new", "bool", 2, 0, None),
+    ]  # fmt: skip
+    matrix = np.load(stored.matrix, allow_pickle=False)
+    np.testing.assert_array_equal(matrix[:, 1], made["price"].to_numpy())
+    np.testing.assert_array_equal(matrix[:, 0], made["area"].to_numpy().astype(float))
+    assert [list(row) for row in rows.cells(stored)] == [list(row.values()) for row in made.to_pylist()]
+
+
+def test_a_recipe_makes_the_same_of_parquet_and_of_csv(tmp_path: Path) -> None:
+    made, found = table(), []
+    pq.write_table(made, tmp_path / "t.parquet", row_group_size=700)
+    lines = ["area,town,price,new", *(f"{r['area'] if r['area'] is not None else ''},{r['town'] or ''},{r['price']!r},"
+                                      f"{int(r['new'])}" for r in made.to_pylist())]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    recipe = Recipe(("area", "town", "new"), "price", ("town",), "drop", standardise=True, holdout=0.2)
+    for reader, name in ((parquet, "t.parquet"), (delimited, "t.csv")):
+        _, stored = read(tmp_path / name, tmp_path, reader)
+        layout = Survey(recipe, frozenset({"town"})).read(stored)
+        found.append(np.concatenate([np.column_stack([X, y]) for X, y in fitted_rows(layout, stored)]))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-13, atol=1e-13)
+
+
+def test_new_rows_come_as_parquet_too(tmp_path: Path) -> None:
+    pq.write_table(table().select(["town", "new", "area"]).slice(0, 5), tmp_path / "new.parquet")
+    (block,) = rows.brought(tmp_path / "new.parquet", "parquet", ["area", "new"], ["town"], ["area", "town", "new"],
+                            {"area", "town", "new"})  # fmt: skip
+    np.testing.assert_array_equal(block.numbers, [[0, 1], [1, 0], [2, 1], [np.nan, 0], [4, 1]])
+    assert block.texts["town"].null_count == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"a": pa.array([[1, 2]])}, 'Column "a" is nested'),
+        ({"a": pa.array([{"b": 1}])}, 'Column "a" is nested'),
+        ({"a": pa.array([b"x"])}, 'Column "a" is binary'),
+        ({"a": pa.array([], pa.float64())}, "have no rows"),
+        ({"a": pa.array(["x"])}, "No column of the file is numeric"),
+        ({"a": pa.array([1.0]), "b": pa.array(["x" * 40_000])}, "a text of more than 32,768 characters"),
+    ],
+)
+def test_what_is_no_table_of_numbers_and_texts_is_refused(tmp_path, columns, sentence) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(Refused, match=sentence):
+        read(tmp_path / "t.parquet", tmp_path)
+
+
+def test_dates_are_texts(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"day": [datetime.date(2026, 1, 2)], "a": [1.5]}), tmp_path / "t.parquet")
+    columns, stored = read(tmp_path / "t.parquet", tmp_path)
+    assert columns[0].dtype == "text"
+    assert next(rows.text_batches(stored.upload, "parquet", ["day"])).to_pydict() == {"day": ["2026-01-02"]}
+
+
+def test_pages_that_would_unpack_to_too_much_are_refused_before_any_is(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "bomb.parquet"
+    pq.write_table(pa.table({"a": np.zeros(400_000)}), path, compression="zstd", use_dictionary=False)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr(parquet, "MAX_UNPACKED_BYTES", 100_000)
+    with pytest.raises(Refused, match="pages unpack to more than"):
+        parquet.schema_of(path)
+
+
+def test_a_dictionary_that_many_rows_share_is_not_written_out_for_each(tmp_path: Path) -> None:
+    """One text of 30,000 characters in 200,000 rows: 6 GB if it were."""
+    towns = pa.DictionaryArray.from_arrays(pa.array(np.zeros(200_000, np.int32)), pa.array(["x" * 30_000]))
+    pq.write_table(pa.table({"a": np.zeros(200_000), "town": towns}), tmp_path / "t.parquet")
+    _, stored = read(tmp_path / "t.parquet", tmp_path)
+    before = pa.default_memory_pool().max_memory()
+    with pytest.raises(Refused, match="too long for a category"):
+        Survey(Recipe(("town",), None, ("town",)), frozenset({"town"})).read(stored)
+    assert max(before, pa.default_memory_pool().max_memory()) < 400 * 1024**2
+
+
+def test_damage_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    pq.write_table(table(), tmp_path / "good.parquet")
+    good, rng = (tmp_path / "good.parquet").read_bytes(), np.random.default_rng(1)
+    bad = tmp_path / "bad.parquet"
+    for content in (b"", b"PAR1", b"x" * 100 + b"PAR1", good[:-9], b"\xff" * 4 + b"PAR1"):
+        bad.write_bytes(content)
+        with pytest.raises(Refused):
+            read(bad, tmp_path)
+    for _ in range(40):
+        damaged = bytearray(good)
+        for place in rng.integers(0, len(good), 3):
+            damaged[place] ^= int(rng.integers(1, 256))
+        bad.write_bytes(damaged)
+        try:
+            read(bad, tmp_path)
+        except Refused as refusal:
+            assert str(refusal).endswith(".")
+
+
+def test_a_pages_header_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": np.arange(1000.0)}), path, compression="none", use_dictionary=False)
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    with path.open("rb") as file:
+        found = pages.largest_page(file, chunk.data_page_offset, chunk.total_compressed_size)
+        assert 8000 <= found < 8100
+        with pytest.raises(pages.Damaged):
+            pages.largest_page(file, chunk.data_page_offset, chunk.total_compressed_size - 1)
