@@ -102,7 +102,7 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA recursive_triggers=ON;",
     }
-elif env.bool("DATABASE_POOL", default=False):  # the web process alone: a pool does not survive a fork
+elif env.bool("DATABASE_POOL", default=False):  # not where processes fork, which a pool does not survive
     DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 2, "max_size": 16}
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # else each connection that a restart cut fails one request
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -112,14 +112,9 @@ CELERY_BROKER_URL = REDIS_URL
 PUBLIC_BROKER_URL = env.str("PUBLIC_BROKER_URL", default="" if not SANDBOX else REDIS_URL)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "marketplace.cache.KeptRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "cache",
-        "OPTIONS": {
-            "serializer": "marketplace.cache.JSONSerializer",
-            "socket_connect_timeout": 1,
-            "socket_timeout": 1,
-        },
     }
 }
 # Calls a minute, by address and by user. A sandbox has nobody to fear but a script in an endless loop.

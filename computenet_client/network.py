@@ -208,6 +208,30 @@ class Network:
         answer = self._once("/job/submit", body, idempotency_key)
         return Job(self.transport, answer["job_id"], {**answer, "model_type": body["model_type"], "reward": reward})
 
+    def submit_many(
+        self, requests: Sequence[Mapping[str, Any]], *, reward: float | None = None, idempotency_key: str | None = None
+    ) -> list[Job]:
+        """Submit up to 500 jobs in one request: all of them, or none.
+
+        Each of `requests` has what `submit` takes, such as ``{"model": "kmeans", "X": data, "k": 3}``; `reward` is each
+        one's that names none of its own. The same data are sent once.
+
+        Raises:
+            Refused: with one sentence that says what to change; nothing was held.
+        """
+        bodies = []
+        for each in requests:
+            given = {"reward": reward} | dict(each)
+            pays = _plain(given.pop("reward"))
+            if pays is None:
+                raise Refused("Say what each job pays: reward=… for all of them, or in its own request.")
+            bodies.append({**self._request(**given), "reward": pays})
+        answer = self._once("/jobs", {"jobs": bodies}, idempotency_key)
+        return [
+            Job(self.transport, job_id, {"job_id": job_id, "status": answer["status"], **body})
+            for job_id, body in zip(answer["job_ids"], bodies, strict=True)
+        ]
+
     def model(self, job_id: str) -> Any:
         """The fitted estimator of a verified job, as scikit-learn's are used. Needs scikit-learn."""
         job = self.job(job_id)

@@ -92,6 +92,22 @@ def waiting(queue: str) -> int:
         return 0
 
 
+def claim(key: str, seconds: float) -> bool:
+    """Whether nobody else has claimed `key` within so many seconds and not released it.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    return bool(connection().set(key, 1, nx=True, px=round(1000 * seconds)))
+
+
+def release(key: str) -> None:
+    try:
+        connection().delete(key)
+    except redis.RedisError as error:
+        logger.warning("Redis would not release %s: %s", key, error)
+
+
 def restore_users() -> bool:
     """Compare all users with the workers' rows if Redis lost its users, or every so often. True where it did.
 

@@ -12,7 +12,9 @@ from celery import current_app
 from django.db import transaction
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
+from marketplace import broker
 from marketplace.measures import UNSENT
 from workers.protocol import TASK_NAME
 
@@ -25,6 +27,10 @@ VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
 CHECK_BOOKS = "marketplace.check_books"
 SEND_NOTICES = "marketplace.send_notices"
+
+WOKEN = "computenet:woken"  # a key in Redis while a call to wake the coordinator is on its way
+WOKEN_SECONDS = 1.0  # after which it counts as lost
+AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,31 @@ def send_assignments(messages: Sequence[Message]) -> None:
 
 
 def wake_coordinator() -> None:
-    """Have pending jobs assigned as soon as this transaction has committed."""
-    transaction.on_commit(lambda: _send(ASSIGN, []))
+    """Have pending jobs assigned as soon as this transaction has committed.
+
+    One call to wake stands for all that come before the coordinator heeds it: under load most need no message.
+    """
+    transaction.on_commit(_wake)
+
+
+def wake_again() -> None:
+    """Have the coordinator look once more in a moment: another one assigns just now and may have looked too early."""
+    _wake(countdown=AGAIN_SECONDS)
+
+
+def _wake(**options: object) -> None:
+    try:
+        first = broker.claim(WOKEN, WOKEN_SECONDS)
+    except RedisError as error:
+        _note_unsent(ASSIGN, error)
+        return
+    if first:
+        _send(ASSIGN, [], **options)
+
+
+def heed_wake() -> None:
+    """The coordinator assigns now: who commits from here on wakes it anew. Called before it looks at what waits."""
+    broker.release(WOKEN)
 
 
 def verify(assignment: str) -> None:
@@ -87,7 +116,11 @@ def _send(name: str, args: list[str], **options: object) -> bool:
     try:
         current_app.send_task(name, args, retry=False, **options)
     except (OperationalError, OSError) as error:
-        UNSENT.labels(name).inc()
-        logger.warning("Could not send %s to Redis, the next cycle will: %s", name, error)
+        _note_unsent(name, error)
         return False
     return True
+
+
+def _note_unsent(name: str, error: Exception) -> None:
+    UNSENT.labels(name).inc()
+    logger.warning("Could not send %s to Redis, the next cycle will: %s", name, error)

@@ -90,9 +90,13 @@ def flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def keep(file: IO[bytes], kind: Kind, name: str) -> Path:
-    """Put a finished temporary file in its place, durably. The same content twice is one file."""
-    flush(file)
+def keep(file: IO[bytes], kind: Kind, name: str, *, flushed: bool = False) -> Path:
+    """Put a finished temporary file in its place, durably. The same content twice is one file.
+
+    `flushed` says that all of it is on the disk already, by `flush`.
+    """
+    if not flushed:
+        flush(file)
     target = path(kind, name)
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(file.name, target)

@@ -85,15 +85,18 @@ class Stack:
         }
         prepared = self._prepare(["--host"] if with_host_key else [])
         python = [sys.executable, "-m"]
+        pooled = self.environment | {"DATABASE_POOL": "1"}
         self._start(
             "web",
             [*python, "uvicorn", "computenet.asgi:application", "--lifespan", "off", "--host", "127.0.0.1"]
             + ["--port", str(self.port), "--no-proxy-headers", "--timeout-graceful-shutdown", "3"],
+            pooled,
         )
         coordinator = self._start(
             "coordinator",
             [*python, "celery", "-A", "computenet", "worker", "-P", "threads", "-c", "4", "-l", "info"]
             + ["-Q", "coordination,verification", "-n", "coordinator@%h", "--without-gossip", "--without-mingle"],
+            pooled,
             ready_when=r" ready\.( \[|$)",
         )
         schedule = str(self.home.path / "beat-schedule")

@@ -3,14 +3,14 @@
 import hashlib
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketplace import dispatch, notifications, storage
 from marketplace.actions.endings import end_attempt, give_up_attempt
@@ -31,33 +31,40 @@ RECEIVES = may_receive(worker="worker", audience="job__resource_class__audience"
 OUTSIDE = "This worker is not, or no longer, among those that may receive the data."
 
 
+def _of(machine: Worker, assignment_id: UUID) -> QuerySet[Assignment]:
+    """The machine's assignment of that id, with its job, data (but for what describes their columns) and worker."""
+    rows = Assignment.objects.filter(of_machine(machine), pk=assignment_id)
+    rows = rows.select_related("job__dataset", "job__matrix", "job__resource_class", "worker")
+    return rows.defer("job__dataset__columns", *(f"job__matrix__{name}" for name in ("columns", "layout", "recipe")))
+
+
 def _find(machine: Worker, assignment_id: UUID) -> Assignment:
-    found = (
-        Assignment.objects.filter(of_machine(machine), pk=assignment_id)
-        .select_related("job__dataset", "worker")
-        .first()
-    )
+    found = _of(machine, assignment_id).first()
     if found is None:
         raise NotFound("There is no such assignment.")
     return found
 
 
-def _lock_live(assignment: Assignment, fence: int, *states: AssignmentState) -> tuple[Job, Assignment]:
-    """The assignment's job, locked, and the assignment as it is now, in one of `states` and under its lease.
+def _lock_live(
+    machine: Worker, assignment_id: UUID, fence: int | None, *states: AssignmentState
+) -> tuple[Assignment, datetime]:
+    """The assignment as it is once its job is locked, in one of `states` and under its lease; and the time.
 
     The clock is read after the lock is held: a statement that waited must not take a dead lease for a live one.
+    Without a `fence` the assignment's own is meant.
 
     Raises:
+        NotFound: it is not this machine's.
         Gone: it is dead, or the fence is not its own.
     """
-    job = Job.objects.select_for_update(no_key=True).get(pk=assignment.job_id)
-    now = Assignment.objects.select_related("worker").get(pk=assignment.pk)
-    due = min(now.lease_expires_at, job.deadline_at)
-    live = now.state in states and now.fence == fence == job.attempt and due >= database_now()
-    if not live:
+    rows = _of(machine, assignment_id)
+    if not list(Job.objects.select_for_update(no_key=True).filter(pk__in=rows.values("job")).values_list("pk")):
+        raise NotFound("There is no such assignment.")
+    found, now = rows.get(), database_now()
+    fenced = found.fence == found.job.attempt and fence in (None, found.fence)
+    if not fenced or found.state not in states or min(found.lease_expires_at, found.job.deadline_at) < now:
         raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
-    now.job = job
-    return job, now
+    return found, now
 
 
 def start(*, machine: Worker, assignment_id: UUID) -> Specification:
@@ -67,36 +74,47 @@ def start(*, machine: Worker, assignment_id: UUID) -> Specification:
         NotFound: it is not this machine's.
         Conflict: it was started before, or is dead; or its worker may not receive the data any more.
     """
-    assignment = _find(machine, assignment_id)
-    policy = settings.POLICY
-    if not Assignment.objects.filter(RECEIVES, pk=assignment.pk).exists():
-        fail(machine=machine, assignment_id=assignment_id, fence=assignment.fence, fault=Fault.SYSTEM, error=OUTSIDE)
-        raise Conflict(OUTSIDE)
     with transaction.atomic():
         try:
-            job, _ = _lock_live(assignment, assignment.fence, AssignmentState.DISPATCHED)
+            assignment, now = _lock_live(machine, assignment_id, None, AssignmentState.DISPATCHED)
         except Gone:
             raise Conflict("The assignment was started already, or is no longer live.") from None
-        now = database_now()
-        Assignment.objects.filter(pk=assignment.pk).update(
-            state=AssignmentState.STARTED.value,
-            started_at=now,
-            lease_expires_at=now + timedelta(seconds=policy.lease_seconds),
-        )
-        Job.objects.filter(pk=job.pk).update(state=JobState.COMPUTING.value)
-        record(
-            "job.computing",
-            actor=assignment.worker.name,
-            job=job,
-            assignment=assignment,
-            worker=assignment.worker,
-            before=job.state,
-            after=JobState.COMPUTING,
-        )
-        notifications.changed("jobs", "workers")
-    with about(job, assignment):
+        received = assignment.job.resource_class.audience_id is None or _may_receive(assignment)
+        if received:
+            _begin(assignment, now)
+        else:
+            actor = assignment.worker.name
+            end_attempt(assignment, AssignmentState.FAILED, actor=actor, reason=OUTSIDE, fault=Fault.SYSTEM)
+            give_up_attempt(assignment.job, fault=Fault.SYSTEM, actor=actor, reason=OUTSIDE)
+    if not received:
+        raise Conflict(OUTSIDE)
+    with about(assignment.job, assignment):
         logger.info("Assignment %s is started by %s.", assignment.pk, assignment.worker.name)
     return _specification(machine, assignment)
+
+
+def _may_receive(assignment: Assignment) -> bool:
+    return Assignment.objects.filter(RECEIVES, pk=assignment.pk).exists()
+
+
+def _begin(assignment: Assignment, now: datetime) -> None:
+    job = assignment.job
+    Assignment.objects.filter(pk=assignment.pk).update(
+        state=AssignmentState.STARTED.value,
+        started_at=now,
+        lease_expires_at=now + timedelta(seconds=settings.POLICY.lease_seconds),
+    )
+    Job.objects.filter(pk=job.pk).update(state=JobState.COMPUTING.value)
+    record(
+        "job.computing",
+        actor=assignment.worker.name,
+        job=job,
+        assignment=assignment,
+        worker=assignment.worker,
+        before=job.state,
+        after=JobState.COMPUTING,
+    )
+    notifications.changed("jobs", "workers")
 
 
 def _specification(machine: Worker, assignment: Assignment) -> Specification:
@@ -157,10 +175,9 @@ def submit_result(
         Gone: the assignment is dead.
     """
     assignment = _find(machine, assignment_id)
-    known = Result.objects.filter(assignment=assignment).first()
-    if known:
-        return _same(assignment, known, fence, digest)
     if assignment.state != AssignmentState.STARTED.value or assignment.fence != fence:
+        if known := Result.objects.filter(assignment=assignment).first():
+            return _same(assignment, known, fence, digest)
         raise Gone("The assignment is dead: it was answered, cancelled or given to another worker.")
     with storage.temporary() as file:
         size = _copy(body, file, digest, answer_bytes_max(assignment))
@@ -169,7 +186,9 @@ def submit_result(
             result = Result(sha256=digest, size_bytes=size, seconds=seconds)
             # Kept once it is known to be wanted: a late answer, which may have the digest of the right one, leaves
             # nothing behind that somebody would have to tidy up.
-            _write_result(assignment, fence, result, keep=lambda: storage.keep(file, "results", digest))
+            _write_result(
+                machine, assignment_id, fence, result, keep=lambda: storage.keep(file, "results", digest, flushed=True)
+            )
         except Gone:
             if known := Result.objects.filter(assignment=assignment).first():  # the same message, at the same time
                 return _same(assignment, known, fence, digest)
@@ -223,10 +242,11 @@ def _same(assignment: Assignment, known: Result, fence: int, digest: str) -> Ass
 
 
 def _write_result(
-    assignment: Assignment, fence: int, result: Result, keep: Callable[[], object] = lambda: None
+    machine: Worker, assignment_id: UUID, fence: int, result: Result, keep: Callable[[], object] = lambda: None
 ) -> None:
     with transaction.atomic():
-        job, live = _lock_live(assignment, fence, AssignmentState.STARTED)
+        live, _ = _lock_live(machine, assignment_id, fence, AssignmentState.STARTED)
+        job = live.job
         keep()
         Assignment.objects.filter(pk=live.pk).update(state=AssignmentState.SUBMITTED.value, progress=1.0)
         Job.objects.filter(pk=job.pk).update(state=JobState.COMPLETED.value)
@@ -260,11 +280,11 @@ def fail(*, machine: Worker, assignment_id: UUID, fence: int, fault: str, error:
     blamed, reason = Fault(fault), error.strip()[:MAX_REASON] or "The worker did not say why."
     try:
         if blamed is Fault.JOB and assignment.state == AssignmentState.STARTED.value:
-            _write_result(assignment, fence, Result(claim=reason))
+            _write_result(machine, assignment_id, fence, Result(claim=reason))
             return
         with transaction.atomic():
-            job, live = _lock_live(assignment, fence, AssignmentState.DISPATCHED, AssignmentState.STARTED)
-            actor = live.worker.name
+            live, _ = _lock_live(machine, assignment_id, fence, AssignmentState.DISPATCHED, AssignmentState.STARTED)
+            job, actor = live.job, live.worker.name
             end_attempt(live, AssignmentState.FAILED, actor=actor, reason=reason, fault=blamed)
             give_up_attempt(job, fault=blamed, actor=actor, reason=reason)
         with about(job, live):

@@ -2,8 +2,8 @@
 
 import logging
 import random
-from collections import Counter, defaultdict
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +15,6 @@ from django.db.models import Case, Exists, F, OuterRef, QuerySet, UUIDField, Val
 
 from marketplace import broker, dispatch, notifications
 from marketplace.actions import (
-    audiences,
     books,
     challenges,
     expiry,
@@ -27,16 +26,18 @@ from marketplace.actions import (
     stakes,
     tallies,
 )
-from marketplace.actions.events import record
+from marketplace.actions.candidates import candidates
+from marketplace.actions.events import record, record_all
 from marketplace.actions.locks import try_assigning
 from marketplace.actions.traces import about
-from marketplace.domain import reputation
-from marketplace.domain.lifecycle import LIVE, AssignmentState, JobState
+from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
 from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
-from workers.protocol import is_served
 
 logger = logging.getLogger(__name__)
+
+PAST = 50  # jobs that are looked at behind as many as there are free workers
+LOOKED_AT = ("attempt", "reward", "quoted_seconds", "virtual_start", "submitted_at", "request_id", "resource_class")
 
 
 @dataclass(frozen=True)
@@ -91,31 +92,35 @@ def trigger(*, actor: str) -> int:
 
 def assign_if_active() -> int:
     """What a wake does: assign, if the switch is on. Sweeping is left to the beat's cycle."""
-    active = Network.objects.values_list("coordination_active", flat=True).get(pk=1)
-    return assign_pending() if active else 0
+    dispatch.heed_wake()
+    return assign_pending(if_active=True)
 
 
-def assign_pending() -> int:
+def assign_pending(*, if_active: bool = False) -> int:
     """Give pending jobs to free workers, in batches of one short transaction each, until nothing fits."""
-    total = 0
-    while batch := _assign_batch():
-        total += batch
+    total, more = 0, True
+    while more:
+        assigned, more = _assign_batch(if_active)
+        total += assigned
     return total
 
 
-def _assign_batch() -> int:
+def _assign_batch(if_active: bool) -> tuple[int, bool]:
+    """How many it assigned, and whether another batch may find more."""
     with transaction.atomic():
         if not try_assigning():
-            return 0
+            transaction.on_commit(dispatch.wake_again)
+            return 0, False
         now = database_now()
         network = Network.objects.get(pk=1)
-        if network.draining:
-            return 0
+        if network.draining or (if_active and not network.coordination_active):
+            return 0, False
         classes = _waiting_classes(now)
+        if not classes:
+            return 0, False
         workers = candidates(now, {each.audience_id for each in classes})
-        jobs = _waiting_jobs(classes, workers, now)
-        if not jobs:
-            return 0
+        rows, demands, more = _waiting_rows(classes, workers, now)
+        jobs = _as_waiting(rows, demands)
         picks, worker_virtual_time = match(
             service_order(jobs),
             workers,
@@ -124,57 +129,15 @@ def _assign_batch() -> int:
             newcomer_share=settings.POLICY.newcomer_share,
         )
         if not picks:
-            return 0
-        _write_picks(picks, now)
+            return 0, False
+        _write_picks(picks, {str(job.pk): job for job in rows}, now)
         starts = {job.id: job.virtual_start for job in jobs}
         Network.objects.filter(pk=1).update(
             virtual_time=max([network.virtual_time, *(starts[pick.job] for pick in picks)]),
             worker_virtual_time=worker_virtual_time,
         )
         notifications.changed("jobs", "workers", "network")
-    return len(picks)
-
-
-def candidates(now: datetime, asked: Collection[int | None] = ()) -> list[Candidate]:
-    """Every active worker whose machine is enrolled, as the choice sees it; of the audiences `asked` also who is in."""
-    policy = settings.POLICY
-    found = Worker.objects.filter(is_active=True, draining=False).select_related("host", "contributor", "stake")
-    workers = list(found.defer("device", "catalog", "host__device", "host__catalog"))  # JSON that is not looked at
-    workers = [w for w in workers if w.machine.enrolled_at and not w.why_resting(now)]
-    workers = [w for w in workers if is_served(w.machine.protocol)]
-    live = Assignment.objects.filter(state__in=[state.value for state in LIVE])
-    exposed: Counter[Any] = Counter()  # an answer that is being checked is still at risk
-    taken: Counter[Any] = Counter()
-    busy = set()
-    for worker, host, reward, state in live.values_list("worker", "worker__host", "job__reward", "state"):
-        exposed[worker] += reward
-        if state in expiry.OPEN:
-            busy.add(worker)
-            taken[host or worker] += 1
-    measuring = challenges.being_measured(now)
-    members = audiences.members(asked)
-    return [
-        Candidate(
-            id=str(w.pk),
-            machine=str(w.machine.pk),
-            gpu_tag=w.gpu_tag,
-            memory_bytes=w.memory_bytes,
-            compute_capacity=w.compute_capacity,
-            measured_rate=w.measured_rate,
-            claim_doubted=w.claim_doubted,
-            audiences=members[w.pk],
-            rank=reputation.lower_bound(
-                verified=w.contributor.verified, rejected=w.contributor.rejected, reputation=w.contributor.reputation
-            ),
-            exposure_left=int(w.stake.balance * policy.exposure_factor) - exposed[w.pk],
-            free_slots=w.machine.slots - taken[w.machine.pk],
-            busy=w.pk in busy or w.machine.pk in measuring,
-            online=w.is_online(now, policy.silent_after_seconds),
-            standby=w.standby,
-            virtual_finish=w.virtual_finish,
-        )
-        for w in workers
-    ]
+    return len(picks), more
 
 
 def _pending(now: datetime) -> QuerySet[Job]:
@@ -189,30 +152,40 @@ def demand_of(need: ResourceClass) -> Demand:
     return Demand(need.gpu_tag, need.min_memory_bytes, need.min_compute_capacity, need.audience_id)
 
 
-def _waiting_jobs(classes: list[ResourceClass], workers: list[Candidate], now: datetime) -> list[Waiting]:
-    """The next jobs of each class that some free worker meets: a batch of each, whatever the backlog.
+def _waiting_rows(
+    classes: list[ResourceClass], workers: list[Candidate], now: datetime
+) -> tuple[list[Job], dict[int, Demand], bool]:
+    """The next jobs of each class that some free worker meets, whatever the backlog, locked; and are there more?
 
-    A class whose next jobs bar every free worker does not keep the others back.
+    Of each class as many as workers are free for it, and some more, for those that a free worker may not have. A class
+    whose next jobs bar every free worker does not keep the others back.
     """
     free = [w for w in workers if w.online and not w.busy and w.free_slots > 0]
-    if not free:
-        return []
     jobs: list[Job] = []
     demands: dict[int, Demand] = {}
+    more = False
     for each in classes:
         demand = demand_of(each)
-        if all(shortfall(demand, worker) for worker in free):
+        fit = sum(not shortfall(demand, worker) for worker in free)
+        if not fit:
             continue
         demands[each.pk] = demand
-        rows = _pending(now).filter(resource_class=each).order_by("virtual_start")
-        jobs += rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[: settings.POLICY.batch]
+        limit = min(fit, settings.POLICY.batch) + PAST
+        rows = _pending(now).filter(resource_class=each).order_by("virtual_start").only(*LOOKED_AT)
+        found = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[:limit])
+        jobs += found
+        more = more or len(found) == limit
+    jobs.sort(key=lambda job: job.submitted_at)
+    return jobs, demands, more
+
+
+def _as_waiting(jobs: list[Job], demands: Mapping[int, Demand]) -> list[Waiting]:
     tried: dict[Any, dict[str, set[str]]] = defaultdict(lambda: {"barred": set(), "tried_by": set()})
     again = [job.pk for job in jobs if job.attempt]
     if again:
         for job, worker, state in Assignment.objects.filter(job__in=again).values_list("job", "worker", "state"):
             kind = "barred" if state == AssignmentState.REJECTED.value else "tried_by"
             tried[job][kind].add(str(worker))
-    jobs.sort(key=lambda job: job.submitted_at)
     return [
         Waiting(
             id=str(job.pk),
@@ -227,23 +200,22 @@ def _waiting_jobs(classes: list[ResourceClass], workers: list[Candidate], now: d
     ]
 
 
-def _write_picks(picks: list[Pick], now: datetime) -> None:
+def _write_picks(picks: list[Pick], jobs: Mapping[str, Job], now: datetime) -> None:
     """Assign, all in a fixed number of statements: jobs, assignments, workers' turns, events."""
     policy = settings.POLICY
-    workers = Worker.objects.select_related("host").in_bulk([pick.worker for pick in picks])
-    by_id = {str(pk): worker for pk, worker in workers.items()}
+    rows = Worker.objects.filter(pk__in=[pick.worker for pick in picks]).select_related("host")
+    by_id = {str(worker.pk): worker for worker in rows.only("name", "queue", "host__queue")}
     chosen = Case(*(When(pk=pick.job, then=Value(UUID(pick.worker), output_field=UUIDField())) for pick in picks))
     moved = Job.objects.filter(pk__in=[pick.job for pick in picks], state=JobState.PENDING.value).update(
         state=JobState.ASSIGNED.value, attempt=F("attempt") + 1, worker=chosen, reason=""
     )
     if moved != len(picks):
         raise RuntimeError("a locked pending job was assigned by somebody else")
-    jobs = {str(pk): job for pk, job in Job.objects.in_bulk([pick.job for pick in picks]).items()}
     assignments = Assignment.objects.bulk_create(
         Assignment(
             job=jobs[pick.job],
             worker=by_id[pick.worker],
-            fence=jobs[pick.job].attempt,
+            fence=jobs[pick.job].attempt + 1,
             why=pick.why,
             lease_expires_at=now + timedelta(seconds=policy.start_within_seconds),
             sent_at=now,
@@ -252,7 +224,7 @@ def _write_picks(picks: list[Pick], now: datetime) -> None:
     )
     turns = Case(*(When(pk=pick.worker, then=Value(pick.worker_virtual_finish)) for pick in picks))
     Worker.objects.filter(pk__in=[pick.worker for pick in picks]).update(virtual_finish=turns)
-    Event.objects.bulk_create(
+    record_all(
         Event(
             kind="job.assigned",
             actor="coordinator",

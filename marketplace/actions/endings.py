@@ -5,6 +5,7 @@ contributor, worker, accounts (by id).
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from marketplace import dispatch, notifications
@@ -24,14 +25,14 @@ def end_attempt(
     actor: str,
     reason: str = "",
     fault: Fault | None = None,
-) -> None:
-    """Close an assignment by compare-and-set on the state that it was read in.
+) -> datetime:
+    """Close an assignment by compare-and-set on the state that it was read in. Answers when it ended.
 
     Raises:
         Conflict: somebody else was first.
     """
-    before = assignment.state
-    ended = {"state": state.value, "reason": reason, "fault": fault.value if fault else "", "ended_at": database_now()}
+    before, now = assignment.state, database_now()
+    ended = {"state": state.value, "reason": reason, "fault": fault.value if fault else "", "ended_at": now}
     if not Assignment.objects.filter(pk=assignment.pk, state=before).update(**ended):
         raise Conflict("The assignment has ended already.")
     record(
@@ -46,6 +47,7 @@ def end_attempt(
     )
     notifications.changed("workers")
     dispatch.wake_coordinator()  # a worker is free
+    return now
 
 
 def end_job(
@@ -57,21 +59,24 @@ def end_job(
     reason: str,
     fault: Fault | None = None,
     scalars: dict | None = None,
+    wallet: Account | None = None,
     also: Sequence[Posting] = (),
+    ended_at: datetime | None = None,
 ) -> None:
     """Empty the job's escrow as `split` says, then end it. The database refuses the one without the other.
 
-    `also` is posted with the split, after it.
+    `wallet` is the contributor's and `ended_at` the clock's time, where the caller has read them; `also` is posted with
+    the split, after it.
     """
     postings = []
     if split.captured:
-        wallet = Account.objects.get(contributor__workers=job.worker_id)
+        wallet = wallet or Account.objects.get(contributor__workers=job.worker_id)
         postings.append(Posting(job.escrow, wallet, split.captured, Code.CAPTURE, f"job:{job.pk}:capture", job))
     if split.voided:
         wallet = Account.objects.get(client=job.client_id)
         postings.append(Posting(job.escrow, wallet, split.voided, Code.VOID, f"job:{job.pk}:void", job))
     post([*postings, *also])
-    ended: dict[str, Any] = {"state": state.value, "reason": reason, "ended_at": database_now()}
+    ended: dict[str, Any] = {"state": state.value, "reason": reason, "ended_at": ended_at or database_now()}
     ended["fault"] = fault.value if fault else ""
     if scalars is not None:
         ended["scalars"] = scalars

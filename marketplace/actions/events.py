@@ -1,5 +1,7 @@
 """Writing down who did what, when and why."""
 
+from collections.abc import Iterable
+
 from marketplace.models import Assignment, Event, Job, Worker
 
 
@@ -25,3 +27,8 @@ def record(
         after=after,
         reason=reason,
     )
+
+
+def record_all(events: Iterable[Event]) -> None:
+    """Write several event rows in one statement, in the transaction that makes the changes."""
+    Event.objects.bulk_create(events)

@@ -101,7 +101,7 @@ def recheck_unsettled() -> int:
     late = now - timedelta(seconds=policy.resend_after_seconds)
     free = Q(check_lease_expires_at=None, received_at__lt=late) | Q(check_lease_expires_at__lt=now)
     found = list(
-        Result.objects.filter(free, checked=False).select_related("assignment").order_by("received_at")[:SWEEP]
+        Result.objects.filter(free, checked=False).select_related("assignment__worker").order_by("received_at")[:SWEEP]
     )
     lost = max(0, len(found) - broker.waiting(VERIFICATION_QUEUE)) if found else 0
     for number, result in enumerate(found):

@@ -1,34 +1,27 @@
 """Jobs: submitting and cancelling them."""
 
+import json
 import logging
-import secrets
-import uuid
-from contextlib import ExitStack
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
-from structlog.contextvars import get_contextvars
 
-from marketplace import dispatch, notifications
 from marketplace.actions import audiences, payouts
 from marketplace.actions.endings import end_attempt, end_job
-from marketplace.actions.events import record
-from marketplace.actions.keys import spend
-from marketplace.actions.ledger import Posting, open_account, post
-from marketplace.actions.submissions import Plan, Submission, find_client, plan
+from marketplace.actions.intake import Order, enqueue
+from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named
 from marketplace.actions.traces import about
-from marketplace.domain import escrow, matching
+from marketplace.domain import escrow
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
 from marketplace.domain.money import in_words, to_micro
-from marketplace.models import ApiKey, Assignment, Audience, Client, Job, Network, ResourceClass, database_now
+from marketplace.models import ApiKey, Assignment, Audience, Client, Dataset, Job
 
-__all__ = ["Submission", "cancel", "find_job", "submit"]
+__all__ = ["Submission", "cancel", "find_job", "submit", "submit_many"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,20 +37,69 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
         Forbidden: the spending limit of `api_key`, which the reward is counted against.
     """
     client = find_client(address=submission.client_address, user=user)
-    reward = to_micro(submission.reward, name="reward", minimum=max(1, settings.POLICY.micro("minimum_reward")))
-    deadline = _deadline_seconds(submission)
+    reward, seconds = _reward(submission), _deadline_seconds(submission)
     with plan(submission, user) as planned, ExitStack() as files:
         _require_floor(planned, reward)
         if planned.prepared:
             planned.prepared.write(files)
         with transaction.atomic():
-            dataset = planned.brought.insert()
-            receivers = audiences.for_job(given=submission.receivers, dataset=dataset, user=user, lock=True)
-            job = _insert(client, planned, audiences.stored(receivers), reward, deadline, api_key)
+            planned.brought.insert()
+            audience = _audience(submission, planned, user)
+            (job,) = enqueue([Order(client, planned, audience, reward, seconds)], api_key)
             planned.store()
     with about(job):
         logger.info("Job %s is submitted.", job.pk)  # by whom is the database's to know
     return job
+
+
+def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey | None = None) -> list[Job]:
+    """Submit all of them or none, in one transaction of as many statements as for one. Each names its dataset.
+
+    Raises:
+        as `submit` does; what is wrong with one of them says which, counted from 0.
+    """
+    clients: dict[str, Client] = {}
+    known: dict[str, Dataset] = {}
+    found: dict[tuple[str, str], Audience | None] = {}
+    orders, plans = [], []
+    for number, each in enumerate(submissions):
+        with _naming(number):
+            if each.client_address not in clients:
+                clients[each.client_address] = find_client(address=each.client_address, user=user)
+            plans.append(plan_named(each, user, known))
+            _require_floor(plans[-1], _reward(each))
+    with transaction.atomic():
+        for number, (each, planned) in enumerate(zip(submissions, plans, strict=True)):
+            asked = (planned.dataset.pk, json.dumps(each.receivers, sort_keys=True))
+            with _naming(number):
+                if asked not in found:
+                    found[asked] = _audience(each, planned, user)
+                client = clients[each.client_address]
+                orders.append(Order(client, planned, found[asked], _reward(each), _deadline_seconds(each)))
+        jobs = enqueue(orders, api_key)
+    for job in jobs:
+        with about(job):
+            logger.info("Job %s is submitted, one of %d.", job.pk, len(jobs))
+    return jobs
+
+
+@contextmanager
+def _naming(number: int) -> Iterator[None]:
+    """What is refused inside says which of many jobs it is about."""
+    try:
+        yield
+    except Refused as error:
+        raise type(error)(f"jobs[{number}]: {error}") from None
+
+
+def _audience(submission: Submission, planned: Plan, user: Any) -> Audience | None:
+    """Who may receive the data, which the dataset goes on saying until the transaction ends."""
+    receivers = audiences.for_job(given=submission.receivers, dataset=planned.dataset, user=user, lock=True)
+    return audiences.stored(receivers)
+
+
+def _reward(submission: Submission) -> int:
+    return to_micro(submission.reward, name="reward", minimum=max(1, settings.POLICY.micro("minimum_reward")))
 
 
 def _require_floor(planned: Plan, reward: int) -> None:
@@ -69,16 +111,6 @@ def _require_floor(planned: Plan, reward: int) -> None:
         )
 
 
-def _require_few_open(client: Client) -> None:
-    """Whoever has as many open jobs as the policy allows waits for one to end."""
-    mine = Q(client__user=client.user_id) if client.user_id else Q(client=client)
-    if Job.objects.filter(mine, ended_at=None).count() >= settings.POLICY.open_jobs_per_client:
-        raise Refused(
-            f"You have {settings.POLICY.open_jobs_per_client:,} open jobs, which is the most; wait until some have "
-            "ended, or cancel some."
-        )
-
-
 def _deadline_seconds(submission: Submission) -> float:
     seconds = submission.deadline_seconds
     if seconds is None:
@@ -86,56 +118,6 @@ def _deadline_seconds(submission: Submission) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= MAX_DEADLINE_SECONDS:
         raise Refused("deadline_seconds must be more than 0 and at most a year.")
     return seconds
-
-
-def _insert(
-    client: Client,
-    planned: Plan,
-    audience: Audience | None,
-    reward: int,
-    deadline_seconds: float,
-    api_key: ApiKey | None,
-) -> Job:
-    # The client's row is locked: its jobs queue one behind the other.
-    client = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet").get(pk=client.pk)
-    _require_few_open(client)
-    virtual_time = Network.objects.values_list("virtual_time", flat=True).get(pk=1)
-    start = matching.virtual_start(virtual_time=virtual_time, virtual_finish=client.virtual_finish)
-    served = max(planned.quoted_seconds, matching.LEAST_SERVICE_SECONDS)
-    Client.objects.filter(pk=client.pk).update(virtual_finish=start + served)
-    demand = planned.demand
-    resource_class, _ = ResourceClass.objects.get_or_create(
-        gpu_tag=demand.gpu_tag,
-        min_memory_bytes=demand.min_memory_bytes,
-        min_compute_capacity=demand.min_compute_capacity,
-        audience=audience,
-    )
-    job_id = uuid.uuid4()
-    job = Job.objects.create(
-        id=job_id,
-        client=client,
-        model_type=planned.model.name,
-        dataset=planned.dataset,
-        matrix=planned.prepared.insert(planned.dataset) if planned.prepared else None,
-        params=planned.params,
-        features=planned.features,
-        target=planned.target,
-        seed=secrets.randbelow(2**31),
-        resource_class=resource_class,
-        reward=reward,
-        escrow=open_account(AccountKind.ESCROW, str(job_id)),
-        quoted_seconds=planned.quoted_seconds,
-        virtual_start=start,
-        max_attempts=settings.POLICY.max_attempts,
-        deadline_at=database_now() + timedelta(seconds=deadline_seconds),
-        request_id=str(get_contextvars().get("request_id", "")),
-    )
-    spend(api_key, reward)
-    post([Posting(client.wallet, job.escrow, reward, Code.HOLD, f"job:{job.pk}:hold", job)])
-    record("job.submitted", actor=client.address, job=job, after=JobState.PENDING)
-    notifications.changed("jobs", "clients", "network")
-    dispatch.wake_coordinator()
-    return job
 
 
 def find_job(*, job_id: UUID, user: Any) -> Job:

@@ -73,7 +73,8 @@ def _check(result: Result) -> str:
         save_archive(file, finding.arrays)
         storage.flush(file)
         # Kept once it is settled: a verifier that comes late must not put its arrays over those that were paid for.
-        return _settle(result, finding, secret, seconds, lambda: storage.keep(file, "answers", str(assignment.job_id)))
+        name = str(assignment.job_id)
+        return _settle(result, finding, secret, seconds, lambda: storage.keep(file, "answers", name, flushed=True))
 
 
 def _lease(assignment_id: UUID) -> Result | None:
@@ -88,9 +89,8 @@ def _lease(assignment_id: UUID) -> Result | None:
     )
     if not leased:
         return None
-    return Result.objects.select_related("assignment__job__dataset", "assignment__worker__contributor").get(
-        assignment=assignment_id
-    )
+    rows = Result.objects.select_related("assignment__job__dataset", "assignment__worker")
+    return rows.defer("assignment__job__dataset__columns").get(assignment=assignment_id)
 
 
 def task_of(job: Job) -> Task:
@@ -120,11 +120,15 @@ def give_up_checking(result: Result) -> str:
 
 
 def _lock(result: Result) -> tuple[Job | None, Assignment | None]:
-    """The result's job, locked, and its assignment; marks the result as checked. (None, None) if it was settled."""
-    job = Job.objects.select_for_update(no_key=True).get(pk=result.assignment.job_id)
+    """The result's job, locked, and its assignment; marks the result as checked. (None, None) if it was settled.
+
+    The assignment is as it was when the result was leased: until its result is checked, nobody may change it.
+    """
+    assignment = result.assignment
+    rows = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("escrow", "client")
+    job = rows.get(pk=assignment.job_id)
     if not Result.objects.filter(pk=result.pk, checked=False).update(checked=True, check_lease_expires_at=None):
         return None, None
-    assignment = Assignment.objects.select_related("worker").get(pk=result.pk)
     assignment.job = job
     return job, assignment
 
@@ -227,7 +231,7 @@ def verdict_columns(check: Check, secret: int, seconds: float) -> dict[str, Any]
 def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
     worker = standing.lock_worker(assignment.worker_id)
     contributor = worker.contributor
-    end_attempt(assignment, AssignmentState.ACCEPTED, actor=ACTOR, reason=finding.check.reason)
+    ended_at = end_attempt(assignment, AssignmentState.ACCEPTED, actor=ACTOR, reason=finding.check.reason)
     repaid = escrow.repayment(earned=job.reward, lent=worker.lent, share=settings.POLICY.loan_repayment_share)
     key = f"assignment:{assignment.pk}:repay"
     repayment = [Posting(contributor.wallet, treasury(), repaid, Code.LEND, key, job)] if repaid else []
@@ -238,7 +242,9 @@ def _pay(job: Job, assignment: Assignment, finding: Finding) -> None:
         actor=ACTOR,
         reason=finding.check.reason,
         scalars=finding.scalars,
+        wallet=contributor.wallet,
         also=repayment,
+        ended_at=ended_at,
     )
     Worker.objects.filter(pk=worker.pk).update(jobs_completed=F("jobs_completed") + 1, lent=F("lent") - repaid)
     # A job of one's own runs like any other, but earns no reputation.

@@ -131,11 +131,33 @@ def plan(submission: Submission, user: Any) -> Iterator[Plan]:
     Raises:
         Refused: with one sentence that says what to change.
     """
+    model = _model(submission)
+    with _brought(submission, model, user) as brought:
+        yield _planned(submission, model, brought, user)
+
+
+def plan_named(submission: Submission, user: Any, known: dict[str, Dataset]) -> Plan:
+    """`plan`, of a request that names a dataset; `known` keeps what was found, for the next one.
+
+    Raises:
+        NotFound: no such dataset of this user's.
+        Refused: it names none, or as `plan`.
+    """
+    model = _model(submission)
+    if submission.dataset is None or submission.data is not None or submission.input_data is not None:
+        raise Refused("many jobs at once are fitted on datasets: bring the data to /datasets, and name it as dataset.")
+    if submission.recipe is not None:
+        raise Refused("a job with a recipe is submitted by itself, to /job/submit.")
+    if submission.dataset not in known:
+        known[submission.dataset] = datasets.find_dataset(sha256=submission.dataset, user=user)
+    return _planned(submission, model, Brought(known[submission.dataset]), user)
+
+
+def _model(submission: Submission) -> CatalogModel:
     model = MODELS.get(submission.model_type)
     if model is None:
         raise Refused(f"model_type must be one of {', '.join(sorted(MODELS))}.")
-    with _brought(submission, model, user) as brought:
-        yield _planned(submission, model, brought, user)
+    return model
 
 
 def _planned(submission: Submission, model: CatalogModel, brought: Brought, user: Any) -> Plan:

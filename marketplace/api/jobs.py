@@ -11,7 +11,7 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRen
 from rest_framework.response import Response
 
 from marketplace.actions import results
-from marketplace.actions.jobs import Submission, cancel, find_job, submit
+from marketplace.actions.jobs import Submission, cancel, find_job, submit, submit_many
 from marketplace.actions.quotes import quote
 from marketplace.api.base import Call, Listing, Missing, Nothing, Page, documented
 from marketplace.api.files import send_file
@@ -23,7 +23,9 @@ from marketplace.api.serializers.jobs import (
     PendingJob,
     QuoteJob,
     SubmitJob,
+    SubmitJobs,
     SubmittedJob,
+    SubmittedJobs,
     VerdictSerializer,
 )
 from marketplace.domain.access import Scope
@@ -157,10 +159,13 @@ class JobFilter(django_filters.FilterSet):
         fields: list[str] = []
 
 
-class Jobs(Listing):
-    """The jobs, newest first."""
+class Jobs(Call, Listing):
+    """The jobs, newest first; or submit many at once.
 
-    serializer_class = JobSerializer
+    All of them are submitted, or none. Each names its `dataset`: data come to `POST /datasets` first.
+    """
+
+    scope = Scope.SUBMIT
     pagination_class = Page.of("jobs")
     filter_backends = (django_filters.rest_framework.DjangoFilterBackend,)
     filterset_class = JobFilter
@@ -168,9 +173,18 @@ class Jobs(Listing):
     def get_queryset(self):
         return seen_jobs(self.request.user).order_by("-submitted_at", "pk")
 
+    def get_serializer_class(self):
+        return SubmitJobs if self.request.method == "POST" else JobSerializer
+
     @documented(JobSerializer(many=True), tags=["jobs"], operation_id="job_list")
     def get(self, request):
         return self.list(request)
+
+    @documented(SubmittedJobs, missing=True, tags=["jobs"], once=True, operation_id="job_submit_many")
+    def post(self, request):
+        submissions = [submission(each) for each in self.parsed()["jobs"]]
+        jobs = submit_many(submissions=submissions, user=self.acting_user, api_key=self.api_key)
+        return Response({"success": True, "job_ids": [str(job.pk) for job in jobs], "status": JobState.PENDING.value})
 
 
 class PendingJobs(Listing):

@@ -27,7 +27,7 @@ class MachineAuthentication(BaseAuthentication):
             return None
         name, _, secret = credentials.strip().partition(b".")
         try:
-            worker = Worker.objects.filter(pk=uuid.UUID(name.decode())).first()
+            worker = Worker.objects.defer("device", "catalog").filter(pk=uuid.UUID(name.decode())).first()
         except ValueError:
             worker = None
         kept = worker.secret_sha256 if worker else ""

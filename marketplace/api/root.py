@@ -28,6 +28,7 @@ ENDPOINTS = {
     },
     "jobs": {
         "submit": "POST /job/submit",
+        "submit many": "POST /jobs",
         "status": "GET /job/<id>/status",
         "result": "GET /job/<id>/result",
         "receipt": "GET /job/<id>/receipt",

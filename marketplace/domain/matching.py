@@ -6,11 +6,16 @@ ties come from a random generator that the caller seeded.
 """
 
 import random
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 LEAST_SERVICE_SECONDS = 0.1  # what a job counts for at least, in both queues
+MOST_EXPOSURE = 2**62  # micro-tokens; more than there can be, and it fits 64 bits
+
+Mask = NDArray[np.bool_]
 
 # What keeps a worker from a job, after "it", in the order in which it is looked for; after the first, `no_gpu`.
 NOT_A_RECEIVER = "is not among those that may receive the data"
@@ -127,16 +132,56 @@ def weight(rank: float, newcomer_share: float) -> float:
     return newcomer_share + (1.0 - newcomer_share) * rank
 
 
-def _reluctance(job: Waiting, worker: Candidate) -> int:
-    """How far this worker is from the first choice: one that had the job before, one that stands by, and both."""
-    return (worker.id in job.tried_by) + 2 * worker.standby
+class _Field:
+    """The workers as columns of numbers: a job is matched by as many operations on arrays however many they are."""
 
+    def __init__(self, workers: Sequence[Candidate], rng: random.Random) -> None:
+        self.workers = workers
+        self.place = {worker.id: i for i, worker in enumerate(workers)}
+        self.online = np.array([worker.online for worker in workers], bool)
+        self.exposure = np.array([min(worker.exposure_left, MOST_EXPOSURE) for worker in workers], np.int64)
+        self.standby = np.array([worker.standby for worker in workers], np.int8)
+        self.finish = np.array([worker.virtual_finish for worker in workers], float)
+        self.rank = np.array([worker.rank for worker in workers], float)
+        self.rate = np.array([worker.measured_rate or 0.0 for worker in workers], float)
+        self.draw = np.array([rng.random() for _ in workers], float)
+        machines = {machine: i for i, machine in enumerate(dict.fromkeys(worker.machine for worker in workers))}
+        self.machine = np.array([machines[worker.machine] for worker in workers], int)
+        self.slots = {machines[worker.machine]: worker.free_slots for worker in workers}
+        # Free to take a job in this match; who is picked is not any more.
+        self.free = np.array([not worker.busy and worker.free_slots > 0 for worker in workers], bool)
+        self._meets: dict[Demand, Mask] = {}
 
-def _first_choices(job: Waiting, workers: Iterable[Candidate]) -> list[Candidate]:
-    """The least reluctant of the workers that could take `job`, now or when they are free."""
-    could = [worker for worker in workers if obstacle(job, worker) in ("", BUSY)]
-    least = min((_reluctance(job, worker) for worker in could), default=0)
-    return [worker for worker in could if _reluctance(job, worker) == least]
+    def meets(self, demand: Demand) -> Mask:
+        """Who is there and has what `demand` asks for."""
+        if demand not in self._meets:
+            fit = np.array([not shortfall(demand, worker) for worker in self.workers], bool)
+            self._meets[demand] = fit & self.online
+        return self._meets[demand]
+
+    def able(self, job: Waiting) -> NDArray[np.intp]:
+        """Of the first choices for `job`, the places of those that are free.
+
+        First choices are the least reluctant of all who could take it, now or when they are free: one that had the
+        job before is less eager than one that had not, and one that stands by less than either.
+        """
+        could = self.meets(job.demand) & (self.exposure >= job.reward)
+        could[self._places(job.barred)] = False
+        reluctance = 2 * self.standby
+        reluctance[self._places(job.tried_by)] += 1
+        if not could.any():
+            return np.array([], np.intp)
+        return np.flatnonzero(could & (reluctance == reluctance[could].min()) & self.free)
+
+    def take(self, i: int) -> None:
+        self.free[i] = False
+        machine = int(self.machine[i])
+        self.slots[machine] -= 1
+        if not self.slots[machine]:
+            self.free[self.machine == machine] = False
+
+    def _places(self, ids: Iterable[str]) -> list[int]:
+        return [self.place[each] for each in ids if each in self.place]
 
 
 def match(
@@ -155,35 +200,35 @@ def match(
     Returns:
         the picks, and the workers' virtual time after them.
     """
-    free = {worker.id: worker for worker in workers if not worker.busy}
-    slots = Counter({worker.machine: worker.free_slots for worker in workers})
     picks: list[Pick] = []
+    if not jobs or not workers:
+        return picks, virtual_time
+    at = _Field(workers, rng)
     for job in jobs:
-        if not free:
+        if not at.free.any():
             break
-        able = [
-            w for w in _first_choices(job, workers) if w.id in free and slots[w.machine] > 0 and not obstacle(job, w)
-        ]
-        if not able:
+        able = at.able(job)
+        if not able.size:
             continue
-        turns = {w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able}
-        chosen = min(able, key=lambda w: (turns[w.id], -w.rank, -(w.measured_rate or 0.0), rng.random()))
-        virtual_time = turns[chosen.id]
+        turns = np.maximum(at.finish[able], virtual_time)
+        first = able[turns == turns.min()]
+        for better in (at.rank, at.rate, at.draw):
+            first = first[better[first] == better[first].max()]
+        i = int(first[0])
+        chosen, virtual_time = workers[i], float(turns.min())
         served = max(job.quoted_seconds, LEAST_SERVICE_SECONDS) / weight(chosen.rank, newcomer_share)
-        picks.append(Pick(job.id, chosen.id, virtual_time + served, _why(chosen, able, turns)))
-        del free[chosen.id]
-        slots[chosen.machine] -= 1
+        why = _why(chosen, len(able), float(at.rank[able].max()), virtual_time)
+        picks.append(Pick(job.id, chosen.id, virtual_time + served, why))
+        at.take(i)
     return picks, virtual_time
 
 
-def _why(
-    chosen: Candidate, able: Sequence[Candidate], turns: Mapping[str, float]
-) -> dict[str, float | int | str | bool]:
+def _why(chosen: Candidate, able: int, best_rank: float, turn: float) -> dict[str, float | int | str | bool]:
     return {
-        "able": len(able),
+        "able": able,
         "rank": round(chosen.rank, 4),
-        "best_rank": round(max(w.rank for w in able), 4),
+        "best_rank": round(best_rank, 4),
         "measured_rate": round(chosen.measured_rate or 0.0, 4),
-        "turn": round(turns[chosen.id], 3),
+        "turn": round(turn, 3),
         "standby": chosen.standby,
     }

@@ -117,15 +117,23 @@ class Worker(models.Model):
         for each in {self.pk: self, self.machine.pk: self.machine}.values():
             if each.draining:
                 return "is paused"
-            if not hours.is_open(hours.parse(each.schedule), now.astimezone(ZoneInfo(each.time_zone))):
+            if not is_open(each.schedule, each.time_zone, now):
                 return f"takes jobs only at its hours ({each.schedule}, {each.time_zone})"
             if each.aside:
                 return f"stands aside for its owner: {each.aside}"
         return ""
 
     def is_online(self, now: datetime, silent_after_seconds: float) -> bool:
-        seen = self.machine.last_heartbeat_at
-        return seen is not None and now - seen <= timedelta(seconds=silent_after_seconds)
+        return was_heard(self.machine.last_heartbeat_at, now, silent_after_seconds)
+
+
+def is_open(schedule: str, time_zone: str, now: datetime) -> bool:
+    """Is it within a worker's hours?"""
+    return not schedule or hours.is_open(hours.parse(schedule), now.astimezone(ZoneInfo(time_zone)))
+
+
+def was_heard(heartbeat_at: datetime | None, now: datetime, silent_after_seconds: float) -> bool:
+    return heartbeat_at is not None and now - heartbeat_at <= timedelta(seconds=silent_after_seconds)
 
 
 class EnrolmentKey(models.Model):

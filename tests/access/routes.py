@@ -146,6 +146,8 @@ def _call(http: Any, world: World, method: str, route: str, more: dict[str, Any]
         digest = hashlib.sha256(b"x").hexdigest()
         headers = {FENCE_HEADER: "1", DIGEST_HEADER: digest, SECONDS_HEADER: "0.1"}
         return send(url, b"x", content_type="application/octet-stream", headers=headers)
+    elif route == "/jobs":
+        body = {"jobs": [{name: value for name, value in JOB.items() if name != "data"} | {"dataset": world.dataset}]}
     elif route in BODIES or not route.endswith("/"):
         body = BODIES.get(route, {}) | more
     else:

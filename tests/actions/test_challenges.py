@@ -9,6 +9,7 @@ from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 
 from marketplace.actions import challenges, coordination, quotes, workers
+from marketplace.actions.candidates import candidates
 from marketplace.actions.submissions import Submission
 from marketplace.domain import measuring
 from marketplace.domain.errors import Conflict, NotFound
@@ -385,7 +386,7 @@ def test_a_cycle_costs_the_same_statements_for_two_measured_machines_and_for_twe
         ) as found:
             assert challenges.draw(now, now - timedelta(seconds=5)) == upto
             challenges.expire()
-            coordination.candidates(now)
+            candidates(now)
         return len(found)
 
     assert statements(2) == statements(20)

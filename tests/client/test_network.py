@@ -56,6 +56,22 @@ def test_a_job_gives_its_result_as_numpy_arrays(network: Network) -> None:
     assert job.id in [each.id for each in network.jobs("verified")]
 
 
+def test_many_jobs_are_submitted_in_one_request_and_their_data_sent_once(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploads = Uploads(network, monkeypatch)
+    rows = np.random.default_rng().normal(size=(60, 3))
+    before = network.balance()
+    jobs = network.submit_many([{"model": "kmeans", "X": rows, "k": k} for k in (2, 3, 4)], reward=1)
+    assert [len(job.wait(60).result()["centroids"]) for job in jobs] == [2, 3, 4]
+    assert (uploads.count, network.balance()) == (1, before - 3)
+    with pytest.raises(Refused, match=r"jobs\[1\]"):
+        network.submit_many([{"model": "pca", "X": rows, "n_components": n} for n in (1, 9)], reward=1)
+    with pytest.raises(Refused, match="what each job pays"):
+        network.submit_many([{"model": "pca", "X": rows}])
+    assert network.balance() == before - 3
+
+
 def test_a_result_larger_than_its_json_comes_whole(network: Network, tmp_path: Path) -> None:
     rows = RNG.normal(size=(11_000, 2))
     job = network.submit("kmeans", rows, k=np.int64(3), reward=2).wait(60)

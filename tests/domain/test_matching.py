@@ -4,7 +4,11 @@ import random
 from collections import Counter
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from marketplace.domain.matching import (
+    BUSY,
     Candidate,
     Demand,
     Waiting,
@@ -119,3 +123,70 @@ def test_one_clients_thousand_jobs_do_not_starve_anothers_one():
 def test_of_equal_turns_the_better_paid_second_comes_first():
     poor, rich = replace(JOB, id="poor", reward=5), replace(JOB, id="rich", reward=50)
     assert [job.id for job in service_order([poor, rich])] == ["rich", "poor"]
+
+
+def plain_choice(job: Waiting, pool: list[Candidate], free: set[str], virtual_time: float) -> Candidate | None:
+    """Whom `match` must choose, said as plainly as it can be."""
+    could = [worker for worker in pool if obstacle(job, worker) in ("", BUSY)]
+    least = min(((w.id in job.tried_by) + 2 * w.standby for w in could), default=0)
+    first = [w for w in could if (w.id in job.tried_by) + 2 * w.standby == least]
+    able = [w for w in first if w.id in free]
+    turn = {w.id: virtual_start(virtual_time=virtual_time, virtual_finish=w.virtual_finish) for w in able}
+    return min(able, key=lambda w: (turn[w.id], -w.rank, -(w.measured_rate or 0.0)), default=None)
+
+
+@st.composite
+def pools(draw) -> list[Candidate]:
+    ranks = draw(st.lists(st.integers(0, 1000), min_size=1, max_size=8, unique=True))  # so that chance has no say
+    return [
+        Candidate(
+            id=str(i),
+            machine=str(draw(st.integers(0, i))),
+            gpu_tag=draw(st.sampled_from(["a100", "cpu"])),
+            memory_bytes=draw(st.integers(0, 3)),
+            compute_capacity=draw(st.integers(0, 3)),
+            rank=rank / 1000,
+            exposure_left=draw(st.integers(-5, 30)),
+            free_slots=2,
+            busy=draw(st.booleans()),
+            online=draw(st.sampled_from([True, True, False])),
+            standby=draw(st.booleans()),
+            virtual_finish=draw(st.integers(0, 3)),
+            measured_rate=draw(st.sampled_from([None, 1.0, 2.0])),
+            claim_doubted=draw(st.booleans()),
+        )
+        for i, rank in enumerate(ranks)
+    ]
+
+
+@st.composite
+def queues(draw) -> list[Waiting]:
+    some = st.frozensets(st.sampled_from("01234567x"), max_size=3)
+    return [
+        Waiting(
+            id=str(i),
+            demand=Demand(draw(st.sampled_from(["", "a100"])), draw(st.integers(0, 2)), draw(st.integers(0, 2))),
+            reward=draw(st.integers(1, 20)),
+            quoted_seconds=1.0,
+            virtual_start=0.0,
+            barred=draw(some),
+            tried_by=draw(some),
+        )
+        for i in range(draw(st.integers(0, 8)))
+    ]
+
+
+@given(pools(), queues(), st.integers(0, 3))
+def test_arrays_choose_whom_the_rules_choose(pool: list[Candidate], jobs: list[Waiting], virtual_time: int) -> None:
+    picks, _ = run(jobs, pool, virtual_time=virtual_time)
+    chosen, time = {pick.job: pick for pick in picks}, float(virtual_time)
+    free = {worker.id for worker in pool if not worker.busy}
+    slots = Counter({worker.machine: 2 for worker in pool})
+    for job in jobs:
+        wanted = plain_choice(job, pool, {w.id for w in pool if w.id in free and slots[w.machine] > 0}, time)
+        assert (wanted and wanted.id) == (chosen[job.id].worker if job.id in chosen else None)
+        if wanted:
+            free.discard(wanted.id)
+            slots[wanted.machine] -= 1
+            time = virtual_start(virtual_time=time, virtual_finish=wanted.virtual_finish)
+            assert chosen[job.id].why["turn"] == time

@@ -74,4 +74,6 @@ def without_redis(send: Callable[[str, list[str], str], bool], changed: Callable
         patch.setattr(broker, "restore_users", lambda: False)
         patch.setattr(broker, "makes_users", lambda: True)
         patch.setattr(broker, "waiting", lambda queue: 0)
+        patch.setattr(broker, "claim", lambda key, seconds: True)
+        patch.setattr(broker, "release", lambda key: None)
         yield

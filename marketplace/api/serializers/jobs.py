@@ -16,6 +16,7 @@ from marketplace.models import Job
 from workers.catalog import MODELS
 
 MAX_COLUMNS = 10_000
+MAX_JOBS = 500  # in one request
 STATES = [state.value for state in JobState]
 
 
@@ -88,6 +89,12 @@ class SubmitJob(Submission):
     example = {"client_address": "alice", "model_type": "linear_regression", "reward": 50}
 
 
+class SubmitJobs(Strict):
+    jobs = serializers.ListField(child=SubmitJob(), allow_empty=False, max_length=MAX_JOBS)
+
+    example = {"jobs": [{**SubmitJob.example, "dataset": "…"}]}
+
+
 class QuoteJob(Submission):
     reward = Tokens(required=False, allow_null=True)
 
@@ -97,6 +104,12 @@ class QuoteJob(Submission):
 class SubmittedJob(serializers.Serializer):
     success = serializers.BooleanField(default=True)
     job_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=STATES)
+
+
+class SubmittedJobs(serializers.Serializer):
+    success = serializers.BooleanField(default=True)
+    job_ids = serializers.ListField(child=serializers.UUIDField(), help_text="In the order of the request's jobs.")
     status = serializers.ChoiceField(choices=STATES)
 
 

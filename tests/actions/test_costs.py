@@ -1,0 +1,101 @@
+"""What a small job costs on its way from submission to payment: statements, messages, writes to the disk."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from marketplace import broker, dispatch
+from marketplace.actions import coordination
+from marketplace.models import Challenge, Job
+from tests import factories as make
+
+# Statements, BEGIN and COMMIT among them; PostgreSQL is asked for the time and for locks besides.
+STEPS = {"submit": 14, "assign": 16, "start": 8, "answer": 10, "verify": 22}
+NO_WORK = 6
+
+
+@contextmanager
+def counted(costs: dict[str, int], step: str) -> Iterator[None]:
+    with CaptureQueriesContext(connection) as captured:
+        yield
+    costs[step] = len(captured)
+
+
+@pytest.fixture
+def dataset(db: None) -> str:
+    make.make_client()
+    make.make_worker()
+    Challenge.objects.all().delete()  # a measurement that waits keeps jobs from its machine
+    job = make.make_job(data=make.rows(24, 3))
+    make.run_to_end(job)
+    return job.dataset_id
+
+
+def live(dataset: str, around: Callable[[str], object]) -> Job:
+    """A job from submission to payment, each step within `around`."""
+    with around("submit"):
+        job = make.make_job(dataset=dataset)
+    with around("assign"):
+        assert coordination.assign_if_active() == 1
+    assignment = job.assignments.select_related("worker__host", "job__dataset").get()
+    answer = make.right_answer(job)
+    with around("start"):
+        make.start(assignment)
+    with around("answer"):
+        make.submit_answer(assignment, answer)
+    with around("verify"):
+        assert make.verify(assignment) == "accepted"
+    return job
+
+
+def test_a_job_takes_no_more_statements_than_these(dataset: str) -> None:
+    costs: dict[str, int] = {}
+    live(dataset, lambda step: counted(costs, step))
+    assert all(costs[step] <= most for step, most in STEPS.items()), costs
+    with counted(costs, "no work"):
+        assert coordination.assign_if_active() == 0
+    assert costs["no work"] <= NO_WORK
+
+
+def test_an_answer_and_its_verdict_are_flushed_to_the_disk_twice_each(
+    dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    costs: dict[str, int] = {}
+
+    @contextmanager
+    def around(step: str) -> Iterator[None]:
+        before = len(flushed)
+        yield
+        costs[step] = len(flushed) - before
+
+    live(dataset, around)
+    assert costs == {"submit": 0, "assign": 0, "start": 0, "answer": 2, "verify": 2}, "the file, and its folder"
+
+
+def test_a_burst_of_submissions_wakes_the_coordinator_once_until_it_looks(
+    dataset: str, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(dispatch, "_send", lambda name, args, **options: sent.append(name))
+    broker.release(dispatch.WOKEN)
+    with django_capture_on_commit_callbacks(execute=True):
+        for _ in range(5):
+            make.make_job(dataset=dataset)
+    assert sent == [dispatch.ASSIGN]
+    coordination.assign_if_active()
+    with django_capture_on_commit_callbacks(execute=True):
+        make.make_job(dataset=dataset)
+    assert sent == [dispatch.ASSIGN] * 2, "what comes after the coordinator has looked wakes it anew"
+
+
+def test_a_call_to_wake_that_was_lost_keeps_later_ones_back_for_a_second_only() -> None:
+    broker.release(dispatch.WOKEN)
+    assert broker.claim(dispatch.WOKEN, dispatch.WOKEN_SECONDS)
+    assert not broker.claim(dispatch.WOKEN, dispatch.WOKEN_SECONDS)
+    assert 0 < broker.connection().pttl(dispatch.WOKEN) <= 1000
