@@ -181,6 +181,12 @@ def size(count: int | None) -> str:
 
 
 @register.filter
+def tflops(rate: float) -> str:
+    """A measured rate to two digits: what follows them changes from one measurement to the next."""
+    return number(float(f"{rate:.2g}"))
+
+
+@register.filter
 def measured(worker: Worker) -> str:
     """What a worker showed of what it claims: "measured 0.21 of 82.6 claimed TFLOPS, doubted"."""
     if worker.host_id:
@@ -188,7 +194,7 @@ def measured(worker: Worker) -> str:
     if worker.measured_rate is None and not worker.claim_doubted:
         return "not measured yet"
     rate = worker.measured_rate
-    shown = "showed nothing" if rate is None else f"measured {number(float(f'{rate:.2g}'))}"
+    shown = "showed nothing" if rate is None else f"measured {tflops(rate)}"
     claim = f"{shown} of {number(worker.compute_capacity)} claimed TFLOPS"
     if not worker.claim_doubted:
         return claim

@@ -21,6 +21,7 @@ from marketplace.actions import (
     grants,
     notices,
     once,
+    records,
     reverification,
     settlement,
     stakes,
@@ -64,6 +65,7 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     broker.restore_users()
     once.forget_old()
     tallies.take()
+    records.take(previous)
     books.ask_due()
     notices.run_due(previous)
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())

@@ -4,7 +4,7 @@ import logging
 import uuid
 from typing import Any
 
-from django.core.exceptions import DisallowedHost, PermissionDenied, SuspiciousOperation
+from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
@@ -97,6 +97,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     sentence = "The request cannot be read."
     if isinstance(exception, DisallowedHost):
         sentence = "This server does not answer under that host name; the operator sets ALLOWED_HOSTS."
+    elif isinstance(exception, BadRequest):
+        sentence = str(exception)
     if wants_page(request):
         return error_pages.page(request, 400, sentence)
     return JsonResponse(body(400, sentence), status=400)

@@ -14,6 +14,8 @@ from marketplace.domain.lifecycle import ENDED, JobState
 from marketplace.models import Job, Transfer, database_now
 from workers.catalog import MODELS
 
+NAMES = {"iterations": "steps on all rows", "start_iterations": "steps of the best start"}
+
 
 def job_page(viewer: Viewer, job_id: UUID) -> Page:
     return Page(
@@ -62,8 +64,10 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
 
 
 def numbers(job: Job) -> list[tuple[str, Any]]:
-    """What the accepted result says in single numbers; its arrays are on a page of their own."""
-    return [(name, value) for name, value in job.scalars.items() if value is not None]
+    """What the accepted result says in single numbers, by their names in words; its arrays have a page of their own."""
+    return [
+        (NAMES.get(name, name.replace("_", " ")), value) for name, value in job.scalars.items() if value is not None
+    ]
 
 
 def _name_of(job: Job, matrix_column: int) -> str:

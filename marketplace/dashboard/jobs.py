@@ -17,7 +17,6 @@ from django.utils.http import url_has_allowed_host_and_scheme
 
 from marketplace.actions import jobs as actions
 from marketplace.dashboard.access import Viewer, acting_user, actor_name, page
-from marketplace.dashboard.bounded import counts_up_to
 from marketplace.dashboard.forms import PlainForm
 from marketplace.dashboard.home import IN_HAND
 from marketplace.dashboard.pages import Fragment, Page
@@ -27,6 +26,7 @@ from marketplace.domain.access import Scope
 from marketplace.domain.errors import Refused
 from marketplace.domain.lifecycle import JobState
 from marketplace.models import Assignment, Job
+from marketplace.models.bounded import counts_up_to
 from workers.catalog import MODELS
 
 SHOWN = 25

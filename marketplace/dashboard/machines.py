@@ -14,7 +14,7 @@ from marketplace.dashboard.forms import WorkerForm
 from marketplace.dashboard.pages import Fragment, Page
 from marketplace.domain.access import Scope
 from marketplace.domain.errors import Refused
-from marketplace.filters import number, size
+from marketplace.filters import size, tflops
 from marketplace.models import Worker, database_now
 
 SHOWN = 10
@@ -53,7 +53,7 @@ def steps(worker: Worker, online: bool) -> list[Step]:
     enrolled = worker.enrolled_at is not None and worker.host_id is None
     doubted, measured = worker.claim_doubted, worker.measured_rate is not None
     seen = f"{worker.gpu_type}, {size(worker.memory_bytes)}"
-    shown = f"{number(worker.measured_rate)} TFLOPS" if measured else ""
+    shown = "" if worker.measured_rate is None else f"{tflops(worker.measured_rate)} TFLOPS"
     came = [
         (enrolled, "Connected", "heard now" if online else "silent now"),
         (enrolled, "GPU seen", f"{seen}, simulated" if worker.device.get("simulated") else seen),

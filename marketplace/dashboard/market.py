@@ -1,34 +1,31 @@
 """The market: every worker with what it claims, what it showed, and how it did; filtered, sorted, with an address."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from statistics import median
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import django_filters
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
+from django.core.exceptions import BadRequest
+from django.db.models import Exists, F, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 
+from marketplace.actions.records import RECENT
 from marketplace.csv_files import CsvResponse
 from marketplace.dashboard.access import Viewer, page
-from marketplace.dashboard.bounded import first_of_each
 from marketplace.dashboard.home import IN_HAND, worker_state
 from marketplace.dashboard.jobs import FilterForm, canonical
 from marketplace.dashboard.pages import Fragment, Page
 from marketplace.dashboard.views import answer
-from marketplace.domain.lifecycle import AssignmentState, Fault
 from marketplace.models import Assignment, Worker, database_now, heard_since
 from workers.catalog.gpus import KNOWN_GPUS
 from workers.protocol import gpu_tag
 
 SHOWN = 20
 PAGES_MOST = 400
-RECENT = 100  # attempts of a worker that its success rate and its wait are taken from
-CSV_BATCH = 50
 GIB = 2**30
 SORTS = {
     "name": "name",
@@ -37,6 +34,8 @@ SORTS = {
     "claimed": "compute_capacity",
     "measured": "measured_rate",
     "reputation": "contributor__reputation",
+    "right": "success_rate",
+    "wait": "median_wait_seconds",
     "jobs": "jobs_completed",
     "heartbeat": "last_heartbeat_at",
 }
@@ -89,12 +88,10 @@ NAMES = (*MarketFilter.base_filters, "sort", "page")
 
 @dataclass(frozen=True)
 class Row:
-    """A worker as the market shows it. Rates are None where nothing says."""
+    """A worker as the market shows it."""
 
     worker: Worker
     state: str
-    success_rate: float | None
-    median_wait: float | None
     job: Assignment | None
 
     @property
@@ -115,35 +112,12 @@ def found(asked: dict[str, str]) -> QuerySet[Worker]:
     return filtered.qs.order_by(by, "name")
 
 
-def rows(workers: Sequence[Worker]) -> list[Row]:
-    """How each of `workers` is and did, in one look at their latest attempts."""
-    counted = [AssignmentState.ACCEPTED.value, AssignmentState.REJECTED.value, AssignmentState.LOST.value]
-    judged = Q(state__in=counted) | Q(state=AssignmentState.FAILED.value, fault=Fault.WORKER.value)
-    latest = Assignment.objects.filter(judged).order_by("-created_at")
-    recent = first_of_each(
-        lambda key: latest.filter(worker=key).values_list("state", "created_at", "started_at")[:RECENT],
-        [worker.pk for worker in workers],
-    )
+def rows(workers: Iterable[Worker]) -> list[Row]:
     now, made = database_now(), []
-    for worker, attempts in zip(workers, recent, strict=True):
-        right = sum(state == AssignmentState.ACCEPTED.value for state, _, _ in attempts)
-        waits = [(_moment(began) - _moment(given)).total_seconds() for _, given, began in attempts if began]
+    for worker in workers:
         in_hand = next(iter(worker.in_hand), None)  # type: ignore[attr-defined]
-        made.append(
-            Row(
-                worker,
-                worker_state(worker, now, busy=in_hand is not None),
-                right / len(attempts) if attempts else None,
-                median(waits) if waits else None,
-                in_hand,
-            )
-        )
+        made.append(Row(worker, worker_state(worker, now, busy=in_hand is not None), in_hand))
     return made
-
-
-def _moment(value: datetime | str) -> datetime:
-    """SQLite's driver gives text."""
-    return datetime.fromisoformat(value) if isinstance(value, str) else value
 
 
 def detailed(workers: QuerySet[Worker]) -> QuerySet[Worker]:
@@ -189,7 +163,7 @@ def _sorts(current: str, rest: dict[str, str]) -> dict[str, dict[str, str]]:
     """For each column that sorts: the address that does it (a second time the other way), and how it is now."""
     made = {}
     for name in SORTS:
-        down = name not in ("name", "gpu")
+        down = name not in ("name", "gpu", "wait")
         now = "ascending" if current == name else "descending" if current == f"-{name}" else "none"
         then = f"-{name}" if now == "ascending" or (now == "none" and down) else name
         made[name] = {"query": urlencode({**rest, "sort": then}), "now": now}
@@ -225,17 +199,22 @@ HEADER = [
 
 @page
 def market_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
-    """All that the filters let through, as CSV."""
+    """All that the filters let through, as CSV.
+
+    Raises:
+        BadRequest: a filter that makes no sense, with the sentence that the page has beside it.
+    """
+    form = MarketFilter(request.GET, queryset=Worker.objects.none()).form
+    for name, errors in form.errors.items():
+        raise BadRequest(f"{form.fields[name].label}: {errors[0]}")
     return CsvResponse("market.csv", HEADER, list(_lines(canonical(request.GET, NAMES))))
 
 
 def _lines(asked: dict[str, str]) -> Iterator[list[Any]]:
-    workers = list(detailed(found(asked))[: SHOWN * PAGES_MOST])
-    for start in range(0, len(workers), CSV_BATCH):
-        for row in rows(workers[start : start + CSV_BATCH]):
-            w = row.worker
-            yield [
-                w.name, row.state, w.gpu_type, w.memory_bytes, w.compute_capacity, w.measured_rate, w.claim_doubted,
-                w.contributor.reputation, row.answers, row.success_rate, row.median_wait, w.jobs_completed,
-                w.machine.last_heartbeat_at,
-            ]  # fmt: skip
+    for row in rows(detailed(found(asked))[: SHOWN * PAGES_MOST]):
+        w = row.worker
+        yield [
+            w.name, row.state, w.gpu_type, w.memory_bytes, w.compute_capacity, w.measured_rate, w.claim_doubted,
+            w.contributor.reputation, row.answers, w.success_rate, w.median_wait_seconds, w.jobs_completed,
+            w.machine.last_heartbeat_at,
+        ]  # fmt: skip

@@ -12,13 +12,15 @@ from django.utils.http import content_disposition_header
 
 from marketplace.csv_files import CsvResponse
 from marketplace.dashboard.access import Viewer, page
-from marketplace.dashboard.job import the_job
+from marketplace.dashboard.job import numbers, the_job
 from marketplace.dashboard.result_data import Fitted, Listing, listings
 from marketplace.dashboard.result_pictures import pictures
 from marketplace.domain.errors import NotFound
 from marketplace.domain.lifecycle import JobState
+from marketplace.domain.words import counted
 from marketplace.models import Job, Verdict
 from workers.catalog import MODELS
+from workers.catalog.kmeans_start import sample_size
 
 SHOWN_ROWS, SHOWN_COLUMNS = 12, 12
 
@@ -32,13 +34,14 @@ class Shown:
     header: list[str]
     rows: list[list[Any]]
     more: bool
+    note: str
 
     @classmethod
     def of(cls, listing: Listing) -> "Shown":
         rows = list(islice(listing.rows, SHOWN_ROWS + 1))
         cut = [row[:SHOWN_COLUMNS] for row in rows[:SHOWN_ROWS]]
         more = len(rows) > SHOWN_ROWS or len(listing.header) > SHOWN_COLUMNS
-        return cls(listing.name, listing.title, list(listing.header[:SHOWN_COLUMNS]), cut, more)
+        return cls(listing.name, listing.title, list(listing.header[:SHOWN_COLUMNS]), cut, more, listing.note)
 
 
 def _fitted(job: Job) -> Fitted:
@@ -46,6 +49,18 @@ def _fitted(job: Job) -> Fitted:
         return Fitted.of(job)
     except NotFound as refusal:
         raise Http404(str(refusal)) from None
+
+
+def how_it_went(job: Job) -> str:
+    """What a clustering's numbers of steps mean; empty for other models, and where the worker did not say."""
+    steps, begun = job.scalars.get("iterations"), job.scalars.get("start_iterations")
+    if steps is None or begun is None:
+        return ""
+    sampled = sample_size(job.data.rows, job.params["k"])
+    of = "all rows" if sampled >= job.data.rows else f"a sample of {sampled:,} rows"
+    starts = counted(job.params["n_init"], "start")
+    best = f"The best of {starts}" if job.params["n_init"] > 1 else "The start"
+    return f"{best} took {counted(begun, 'step')} on {of}; from its centres, {counted(steps, 'step')} on all rows."
 
 
 @page
@@ -63,7 +78,8 @@ def result(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpResponse:
         "viewer": viewer,
         "job": job,
         "model": MODELS.get(job.model_type),
-        "numbers": [(name, value) for name, value in job.scalars.items() if value is not None],
+        "numbers": numbers(job),
+        "how": how_it_went(job),
         "charts": pictures(fitted),
         "save_url": f"{request.path}",
         "tables": tables,

@@ -21,6 +21,10 @@ DRAWN = 400  # rows of the data in a picture
 COUNTED = 100_000  # rows that are counted, not drawn
 SEED = 0
 BLOCK_ROWS = 2000
+UNKNOWN_ERRORS = (
+    "A standard error is unknown where the data do not determine the number: no more rows than columns, or a column "
+    "that is a combination of others. The intercept's is unknown too where columns were fitted in standard deviations."
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Listing:
     title: str
     header: Sequence[str]
     rows: Iterator[list[Any]]
+    note: str = ""  # what a page says below it
 
 
 def listings(fitted: Fitted) -> list[Listing]:
@@ -143,15 +148,15 @@ def _coefficients(fitted: Fitted) -> Listing | None:
         intercepts = fitted.arrays["intercept"].tolist()
         body = [[name, *values] for name, values in zip(fitted.features, found.T.tolist(), strict=True)]
         return Listing("coefficients", "Coefficients", ["column", *heads], iter([["(intercept)", *intercepts], *body]))
-    errors = fitted.arrays.get("standard_errors")
-    header = ["column", "coefficient", *(["standard error"] if errors is not None else [])]
-    lines = [[name, value] for name, value in zip(fitted.features, found.tolist(), strict=True)]
-    if errors is not None:
-        lines = [
-            [*line, error if np.isfinite(error) else None] for line, error in zip(lines, errors.tolist(), strict=True)
-        ]
-    intercept = ["(intercept)", fitted.job.scalars.get("intercept"), *([None] if errors is not None else [])]
-    return Listing("coefficients", "Coefficients", header, iter([intercept, *lines]))
+    names, values = ["(intercept)", *fitted.features], [fitted.job.scalars.get("intercept"), *found.tolist()]
+    if (errors := fitted.arrays.get("standard_errors")) is None:
+        lines = [[name, value] for name, value in zip(names, values, strict=True)]
+        return Listing("coefficients", "Coefficients", ["column", "coefficient"], iter(lines))
+    known = [error if np.isfinite(error) else None for error in errors.tolist()]
+    said = [fitted.job.scalars.get("intercept_standard_error"), *known]
+    note = UNKNOWN_ERRORS if None in said else ""
+    rows = iter([list(row) for row in zip(names, values, said, strict=True)])
+    return Listing("coefficients", "Coefficients", ["column", "coefficient", "standard error"], rows, note)
 
 
 def class_names(fitted: Fitted) -> list[str]:

@@ -78,31 +78,48 @@ def sums(wallet: Account) -> Sums:
     return Sums(wallet.balance, held or 0, at_stake["staked"] or 0, at_stake["unbonding"] or 0)
 
 
-def chosen(request: HttpRequest, viewer: Viewer) -> tuple[Account | None, list[str]]:
-    """The wallet that the address names, or the first, and the names that one may choose from.
+@dataclass(frozen=True)
+class Choice:
+    """The names of the wallets that one may choose from, first clients'; `more` where there are more than these."""
+
+    clients: list[str]
+    contributors: list[str]
+    more: bool
+
+    @property
+    def names(self) -> list[str]:
+        return self.clients + self.contributors
+
+
+def choice(viewer: Viewer) -> Choice:
+    found = list(wallets_of(viewer).order_by("name").values_list("name", "client")[: LISTED + 1])
+    clients = [name for name, client in found[:LISTED] if client is not None]
+    contributors = [name for name, client in found[:LISTED] if client is None]
+    return Choice(clients, contributors, len(found) > LISTED)
+
+
+def chosen(request: HttpRequest, viewer: Viewer) -> tuple[Account | None, Choice]:
+    """The wallet that the address names, or the first, and what one may choose from.
 
     Raises:
         Http404: there is no such wallet among those that the viewer may see.
     """
-    found = wallets_of(viewer)
-    names = list(found.order_by("name").values_list("name", flat=True)[:LISTED])
-    name = request.GET.get("name")
-    if name:
-        wallet = found.filter(name=name).first()
-        if wallet is None:
-            raise Http404("There is no such wallet among those that you may see.")
-        return wallet, names
-    return (found.filter(name=names[0]).first() if names else None), names
+    offered = choice(viewer)
+    name = request.GET.get("name") or next(iter(offered.names), None)
+    wallet = wallets_of(viewer).filter(name=name).first()
+    if wallet is None and request.GET.get("name"):
+        raise Http404("There is no such wallet among those that you may see.")
+    return wallet, offered
 
 
 def show(request: HttpRequest, viewer: Viewer, *, status: int = 200, **refused: PlainForm) -> HttpResponse:
-    wallet, names = chosen(request, viewer)
-    context: dict[str, Any] = {"wallet": wallet, "names": names, "live": "", "viewer": viewer}
+    wallet, offered = chosen(request, viewer)
+    context: dict[str, Any] = {"wallet": wallet, "offered": offered, "live": "", "viewer": viewer}
     if wallet is not None:
         may_move = settings.SANDBOX or tokens.wallets_of(request.user.pk).filter(pk=wallet.pk).exists()
         context |= {
             "sums": sums(wallet),
-            "sheet": statement.sheet([wallet.pk], statement.number_of(request.GET.get("before"))),
+            "sheet": statement.of_wallet(wallet, statement.number_of(request.GET.get("before"))),
             "given": wallet.allowances_given.filter(amount__gt=0).select_related("spender").order_by("spender__name"),
             "had": wallet.allowances_held.filter(amount__gt=0).select_related("owner").order_by("owner__name"),
             "may_move": may_move and bool(viewer.scopes & {Scope.SUBMIT, Scope.CONTRIBUTE}),
@@ -125,7 +142,7 @@ def wallet_csv(request: HttpRequest, viewer: Viewer) -> HttpResponseBase:
     if found is None:
         raise Http404("There is no wallet yet.")
     before = statement.number_of(request.GET.get("before"))
-    return statement.file(f"{found.name} statement.csv", [found.pk], before)
+    return statement.wallet_file(found, before)
 
 
 def _act(

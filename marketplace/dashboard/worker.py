@@ -1,13 +1,15 @@
 """A worker's page: what it says it is, how it is, and what it did."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.conf import settings
-from django.db.models import Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.db.models.functions import TruncDate
 from django.http import Http404, QueryDict
 
@@ -149,7 +151,14 @@ def earnings_chart(worker: Worker) -> Chart:
 class WhyForm(PlainForm):
     """Whose job a contributor or client asks about."""
 
-    job = forms.UUIDField(label="Job", help_text="Its whole id.")
+    job = forms.CharField(label="Job", max_length=36, help_text="Its id, or the 8 characters that pages show of it.")
+
+    def clean_job(self) -> tuple[UUID, UUID]:
+        """The first and the last id that begin like the one that was given."""
+        digits = self.cleaned_data["job"].strip().replace("-", "").lower()
+        if not re.fullmatch("[0-9a-f]{8,32}", digits):
+            raise forms.ValidationError("That is no job's id: give all of it, or its first 8 characters.")
+        return UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
 
 
 def why(viewer: Viewer, worker: Worker, query: QueryDict) -> dict[str, Any]:
@@ -159,13 +168,16 @@ def why(viewer: Viewer, worker: Worker, query: QueryDict) -> dict[str, Any]:
     form = WhyForm(query)
     if not form.is_valid():
         return {"why_form": form}
-    own = worker.assignments.filter(job=form.cleaned_data["job"]) if owns(viewer, worker) else None
-    jobs = viewer.jobs() if not own else Job.objects.all()
-    job = jobs.select_related("client", "resource_class").filter(pk=form.cleaned_data["job"]).first()
-    if job is None:
-        form.add_error("job", "There is no such job among those that you may see.")
-        return {"why_form": form}
-    return {"why_form": form, "why_said": why_this_worker(job, worker)}
+    alike = {"pk__gte": form.cleaned_data["job"][0], "pk__lte": form.cleaned_data["job"][1]}
+    seen = Q(pk__in=viewer.jobs().filter(**alike).values("pk"))
+    if owns(viewer, worker):
+        seen |= Q(Exists(worker.assignments.filter(job=OuterRef("pk"))))
+    found = list(Job.objects.filter(seen, **alike).select_related("client", "resource_class")[:2])
+    if len(found) == 1:
+        return {"why_form": form, "why_said": why_this_worker(found[0], worker)}
+    none = "There is no such job among those that you may see."
+    form.add_error("job", "More than one job begins like that; give the whole id." if found else none)
+    return {"why_form": form}
 
 
 def owns(viewer: Viewer, worker: Worker) -> bool:

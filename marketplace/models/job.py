@@ -140,6 +140,7 @@ class Assignment(models.Model):
                 name="assignment_open_leases",
             ),
             models.Index(fields=["worker", "-created_at"], name="assignment_by_worker"),
+            models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="assignment_by_end"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["job", "fence"], name="assignment_fence_once"),

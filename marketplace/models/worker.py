@@ -94,6 +94,10 @@ class Worker(models.Model):
     memory_free_bytes = models.BigIntegerField(null=True, blank=True)
     temperature_celsius = models.FloatField(null=True, blank=True)
     jobs_completed = models.PositiveIntegerField(default=0)
+    success_rate = models.FloatField(null=True, blank=True, help_text="0 to 1, of its last attempts; empty for none.")
+    median_wait_seconds = models.FloatField(
+        null=True, blank=True, help_text="From being given a job to beginning it, of its last attempts."
+    )
     virtual_finish = models.FloatField(default=0.0, help_text="Where its turn comes, in fair queueing among workers.")
     registered_at = models.DateTimeField(db_default=DatabaseNow())
 

@@ -49,6 +49,8 @@ def _put_back(arrays: Arrays, scalars: Scalars, shift: Float, scale: Float) -> t
         intercept = single["intercept"]
         assert isinstance(intercept, float)
         single["intercept"] = intercept - float(coefficients @ shift)
+        if "intercept_standard_error" in single and shift.any():  # it is of another point of the columns now
+            single["intercept_standard_error"] = None
     return found, single
 
 

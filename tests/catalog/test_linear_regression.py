@@ -72,6 +72,7 @@ def test_standard_errors_are_the_textbook_ones():
     residual = y - result["predictions"]
     covariance = np.linalg.inv(design.T @ design) * (residual @ residual) / (len(X) - 1 - X.shape[1])
     np.testing.assert_allclose(result["standard_errors"], np.sqrt(np.diag(covariance))[1:], rtol=1e-8)
+    assert result["intercept_standard_error"] == pytest.approx(covariance[0, 0] ** 0.5, rel=1e-8)
 
 
 def test_large_job_is_settled_by_the_row_samples_alone():
@@ -279,5 +280,8 @@ def test_what_the_data_do_not_determine_has_no_standard_error():
     found = MODEL.present(X, y, *fitted(MODEL, X, y))
     assert found["rank"] == 2
     assert np.isnan(found["standard_errors"]).tolist() == [True, False, False, True]
+    assert found["intercept_standard_error"] > 0, "a multiple of a column leaves the intercept as it is"
+    moved = X + [0.0, 0.0, 0.0, 5.0]
+    assert MODEL.present(moved, y, *fitted(MODEL, moved, y))["intercept_standard_error"] is None
     few = MODEL.present(X[:2], y[:2], *fitted(MODEL, X[:2], y[:2]))
-    assert np.isnan(few["standard_errors"]).all()
+    assert np.isnan(few["standard_errors"]).all() and few["intercept_standard_error"] is None

@@ -3,12 +3,14 @@
 import csv
 import io
 import re
+from datetime import timedelta
 
 import pytest
 
+from marketplace.actions import coordination, records
 from marketplace.dashboard import jobs as listing
 from marketplace.dashboard import market
-from marketplace.models import Worker
+from marketplace.models import Worker, database_now
 from tests import factories
 from tests.dashboard import cast
 from tests.dashboard.test_pages import HTML, body
@@ -136,11 +138,30 @@ def test_a_worker_is_shown_with_what_it_did(client):
     cast.a_job(payer, "verified")
     cast.be_wrong_about(cast.a_job(payer))
     factories.set_reputation(93.25)
+    assert records.take(None) == 1 and records.take(database_now() + timedelta(minutes=1)) == 0
     html = body(client, MARKET)
     for text in ("93.3", "n 2", ">50 %<", "24.0 GiB", "82.6"):
         assert text in html, text
-    row = market.rows(list(market.detailed(Worker.objects.all())))[0]
-    assert row.success_rate == 0.5 and row.median_wait is not None and 0 <= row.median_wait < 60
+    worker = Worker.objects.get()
+    assert worker.success_rate == 0.5 and 0 <= worker.median_wait_seconds < 60
+
+
+def test_the_market_sorts_by_what_workers_did_and_a_cycle_counts_it(client):
+    payer = cast.a_client()
+    cast.a_worker("right")
+    cast.a_job(payer, "verified")
+    Worker.objects.update(is_active=False)
+    cast.a_worker("wrong")
+    cast.be_wrong_about(cast.a_job(payer))
+    coordination.run_cycle(assign=False)
+    Worker.objects.update(is_active=True)
+    cast.a_worker("new")
+    assert dict(Worker.objects.values_list("name", "success_rate")) == {"right": 1.0, "wrong": 0.0, "new": None}
+    assert listed(body(client, f"{MARKET}?sort=-right"), "worker") == ["right", "wrong", "new"]
+    assert listed(body(client, f"{MARKET}?sort=right"), "worker") == ["wrong", "right", "new"]
+    Worker.objects.filter(name="wrong").update(median_wait_seconds=0.0001)
+    html = body(client, f"{MARKET}?sort=wait")
+    assert listed(html, "worker") == ["wrong", "right", "new"] and 'aria-sort="ascending"><a href="?sort=-wait"' in html
 
 
 def test_a_job_in_hand_is_linked_for_its_client_alone(client, settings):
@@ -157,13 +178,21 @@ def test_a_job_in_hand_is_linked_for_its_client_alone(client, settings):
 
 def test_the_market_as_csv_has_every_worker_that_the_filters_let_through(client, monkeypatch):
     monkeypatch.setattr(market, "SHOWN", 1)
-    monkeypatch.setattr(market, "CSV_BATCH", 2)
     a_market()
     cast.a_worker("1st", gpu_type="=HYPERLINK(1)")
     response = client.get(f"{MARKET}market.csv?sort=name")
     header, *rows = csv.reader(io.StringIO(b"".join(response.streaming_content).decode()))
     assert header == market.HEADER
     assert [row[0] for row in rows] == ["1st", "attic", "basement", "rack"] and rows[0][2] == "'=HYPERLINK(1)"
+
+
+def test_a_filter_that_makes_no_sense_is_said_in_the_place_of_a_file(client):
+    a_market()
+    for path in (f"{MARKET}market.csv?memory=much", f"{MARKET}market.csv?memory=-1"):
+        refused = client.get(path, headers=HTML)
+        assert refused.status_code == 400 and "Memory from (GiB): " in refused.content.decode()
+    refused = client.get(f"{MARKET}market.csv?gpu=Abacus")
+    assert refused.status_code == 400 and refused.json()["error"].startswith("GPU: Select a valid choice.")
 
 
 def test_market_pages_follow_each_other(client, monkeypatch):

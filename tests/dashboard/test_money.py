@@ -3,7 +3,7 @@
 import pytest
 
 from marketplace.actions import books, coordination, minting
-from marketplace.dashboard import statement
+from marketplace.dashboard import statement, wallet
 from marketplace.domain.errors import Conflict
 from marketplace.models import Account, Allowance, BooksCheck, Transfer
 from tests.dashboard import cast
@@ -93,22 +93,51 @@ def test_pages_of_a_statement_hold_every_transfer_once(client, two, monkeypatch,
     for number in range(6):
         send(client, amount="1", once=str(number))
     seen, before = [], None
-    wallet = Account.objects.get(kind="wallet", name="her_lab").pk
+    account = Account.objects.get(kind="wallet", name="her_lab")
     while True:
-        sheet = statement.sheet([wallet], before)
-        seen += [line.id for line in sheet.lines]
+        sheet = statement.of_wallet(account, before)
+        seen += sheet.lines
         if (before := sheet.older) is None:
             break
-    assert seen == sorted({*seen}, reverse=True) and len(seen) == 8  # minted, held, six sent
+    ids = [line.id for line in seen]
+    assert ids == sorted({*ids}, reverse=True) and len(ids) == 8  # minted, held, six sent
+    left = 0
+    for line in reversed(seen):
+        left += line.signed
+        assert line.balance == left
+    assert left == account.balance == 944_000_000
     with django_assert_max_num_queries(20):
         assert "Older" in text(client.get(f"{WALLET}?name=her_lab"))
+    with django_assert_max_num_queries(20):
+        page = text(client.get(f"{WALLET}?name=her_lab&before={ids[-2]}"))
+    assert 'data-label="Balance" class="amount">1,000</td>' in page
+
+
+@pytest.mark.parametrize("before", ["0", "1", "999999999999999999"])
+def test_a_statement_from_anywhere_has_the_balances_of_its_moment(client, two, before):
+    client.force_login(two[0])
+    html = text(client.get(f"{WALLET}?name=her_lab&before={before}"))
+    assert ('data-label="Balance" class="amount">950</td>' in html) == (len(before) > 1)
+
+
+def test_wallets_are_chosen_from_a_list_until_there_are_too_many(client, two, monkeypatch):
+    client.force_login(two[0])
+    html = text(client.get(f"{WALLET}?name=her_lab"))
+    assert "<option selected>her_lab</option>" in html and '<optgroup label="Contributors">' in html
+    monkeypatch.setattr(wallet, "LISTED", 1)
+    html = text(client.get(f"{WALLET}?name=her_lab"))
+    assert 'list="wallet-names"' in html and "<optgroup" not in html
 
 
 def test_a_statement_as_a_file_runs_no_formula(client, two):
     client.force_login(two[0])
     answer = client.get(f"{WALLET}statement.csv?name=her_lab")
     lines = b"".join(answer).decode().splitlines()
-    assert lines[0] == "id,at,why,from,to,tokens,effect,job" and lines[1].split(",")[5:7] == ["50", "-50"]
+    assert lines[0] == "id,at,why,from,to,tokens,effect,balance,job" and lines[1].split(",")[5:8] == [
+        "50",
+        "-50",
+        "950",
+    ]
     client.force_login(cast.olga())
     assert len(b"".join(client.get("/dashboard/ledger/ledger.csv")).decode().splitlines()) > 5
 

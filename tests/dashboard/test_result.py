@@ -43,6 +43,26 @@ def lines(client: Any, path: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(b"".join(response.streaming_content).decode())))
 
 
+def test_a_clustering_says_how_many_steps_were_on_what(client):
+    job = a_result("kmeans_clustering", n_init=3)
+    html = body(client, f"/dashboard/jobs/{job.pk}/result/")
+    begun, steps = (job.scalars[name] for name in ("start_iterations", "iterations"))
+    assert f"The best of 3 starts took {begun} step" in html and f"from its centres, {steps} step" in html
+    assert "on all rows" in html and "steps of the best start</dt>" in html
+
+
+def test_the_intercept_has_a_standard_error_and_what_is_unknown_says_why(client):
+    job = a_result("linear_regression")
+    path = f"/dashboard/jobs/{job.pk}/result/"
+    [row] = [row for row in lines(client, f"{path}coefficients.csv") if row[0] == "(intercept)"]
+    assert float(row[2]) == pytest.approx(job.scalars["intercept_standard_error"])
+    assert "A standard error is unknown" not in body(client, path)
+    data = {"X": [[x, 2 * x + 5] for x in range(20)], "y": [x % 7 for x in range(20)]}
+    other = factories.run_to_end(factories.make_job(model_type="linear_regression", data=data))
+    html = body(client, f"/dashboard/jobs/{other.pk}/result/")
+    assert html.count(">unknown<") == 3 and "A standard error is unknown where" in html
+
+
 @pytest.mark.parametrize("model_type", CHARTS)
 def test_every_model_has_its_pictures_on_the_page_and_as_files(client, model_type):
     job = a_result(model_type)

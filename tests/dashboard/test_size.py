@@ -8,14 +8,15 @@ import os
 import time
 import uuid
 from datetime import timedelta
+from itertools import cycle
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 
-from marketplace.actions import sealing, tallies
-from marketplace.models import Account, Event, Job, Transfer, Worker, database_now, guards
+from marketplace.actions import records, sealing, tallies
+from marketplace.models import Account, Assignment, Event, Job, Transfer, Worker, database_now, guards
 from tests.dashboard import cast
 
 JOBS = int(os.environ.get("COMPUTENET_SIZE", "4000"))
@@ -31,7 +32,7 @@ def seed() -> None:
 
 
 def fill() -> None:
-    """Ended jobs, idle workers, events, and transfers there and back: rows in bulk, which the guards would refuse."""
+    """Ended jobs with their attempts, idle workers, events, transfers there and back: rows that the guards refuse."""
     guards.drop()
     like, now = Job.objects.get(state="verified"), database_now()
     moments = [now - timedelta(seconds=2 * number) for number in range(JOBS)]
@@ -67,7 +68,13 @@ def fill() -> None:
     stakes = Account.objects.bulk_create([Account(kind="stake", name=name) for name in names], batch_size=500)
     shared = {"contributor": rig.contributor, "gpu_type": rig.gpu_type, "gpu_tag": rig.gpu_tag, "enrolled_at": now}
     shared |= {"compute_capacity": 82.6, "last_heartbeat_at": now + timedelta(hours=1), "protocol": rig.protocol}
-    Worker.objects.bulk_create([Worker(name=stake.name, stake=stake, **shared) for stake in stakes], batch_size=500)
+    workers = [Worker(name=stake.name, stake=stake, **shared) for stake in stakes]
+    Worker.objects.bulk_create(workers, batch_size=500)
+    attempts = [
+        Assignment(job=job, worker=worker, fence=1, state="lost", lease_expires_at=at, created_at=at, ended_at=at)
+        for job, worker, at in zip(jobs, cycle([rig, *workers]), moments, strict=False)
+    ]
+    Assignment.objects.bulk_create(attempts, batch_size=500)
     guards.create()
     sealing.note_missing()
 
@@ -114,6 +121,7 @@ def test_every_page_takes_few_queries_and_about_the_same_time_on_a_large_network
     small = {name: cost(client, url) for name, url in pages().items()}
     fill()
     tallies.take()
+    records.take(None)
     large = {name: cost(client, url) for name, url in pages().items()}
     report, wrong = [], []
     for name, (queries, seconds) in large.items():

@@ -1,11 +1,12 @@
 """A worker's page: how it is now, what it earns, why its reputation moved, why it got a job or did not, and pausing."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
 from marketplace.dashboard import worker as page
-from marketplace.models import Transfer, Worker, database_now
+from marketplace.models import Account, Transfer, Worker, database_now, guards
 from tests import factories
 from tests.dashboard import cast
 from tests.dashboard.test_pages import HTML, body
@@ -81,7 +82,22 @@ def test_why_a_worker_got_a_job_and_another_did_not(client):
     assert "worker_2 can take it now." in body(client, f"/dashboard/workers/worker_2/?job={asked.pk}")
 
 
-@pytest.mark.parametrize("key", ["nonsense", "00000000-0000-4000-8000-000000000000"])
+def test_a_job_is_asked_about_by_the_characters_that_pages_show_of_it(client):
+    cast.a_worker("worker_1")
+    payer = cast.a_client()
+    job = cast.a_job(payer, "assigned")
+    assert "It got attempt 1" in body(client, f"{PATH}?job={str(job.pk)[:8]}")
+    assert "It got attempt 1" in body(client, f"{PATH}?job={str(job.pk)[:13].upper()}")
+    twin = cast.a_job(payer, "cancelled")
+    twin.pk = UUID(str(job.pk)[:8].ljust(32, "0"))
+    twin.escrow = Account.objects.create(kind="escrow", name=str(twin.pk))
+    guards.drop()  # a job begins as pending
+    twin.save(force_insert=True)
+    guards.create()
+    assert "More than one job begins like that" in body(client, f"{PATH}?job={str(job.pk)[:8]}")
+
+
+@pytest.mark.parametrize("key", ["nonsense", "0000000", "00000000-0000-4000-8000-000000000000"])
 def test_asking_about_no_job_is_said_beside_the_field(client, key):
     cast.a_worker()
     assert 'id="id_job_error"' in body(client, f"{PATH}?job={key}")

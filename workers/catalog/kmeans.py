@@ -172,6 +172,7 @@ class KMeans(CatalogModel):
             "labels": labels,
             "inertia": inertia,
             "iterations": len(answer["centroids"]),
+            "start_iterations": int(answer["pilot_steps"][int(answer["best"])]),
             "cluster_sizes": np.bincount(labels, minlength=len(centroids)),
         }
 

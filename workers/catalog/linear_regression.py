@@ -110,11 +110,11 @@ class LinearRegression(CatalogModel):
         return result | self.errors(X, target, params, mse)
 
     def errors(self, X: Float, y: Float, params: Params, mse: float) -> dict[str, Any]:
-        """The rank of the centred columns, and the coefficients' standard errors: the root of the diagonal of
-        s²(XcᵀXc)⁺, s² = SSE/(n − 1 − rank).
+        """The rank of the centred columns, and the standard errors: the roots of the diagonal of s²(XcᵀXc)⁺ for the
+        coefficients, and of s²(1/n + x̄ᵀ(XcᵀXc)⁺x̄) for the intercept, with s² = SSE/(n − 1 − rank).
 
-        NaN where no degrees of freedom are left, and for a coefficient that the data do not determine, since its column
-        is a combination of others; 0 for a constant column.
+        NaN (the intercept's: None) where no degrees of freedom are left, and for what the data do not determine, since
+        a column is a combination of others; 0 for a constant column.
         """
         rows = len(X)
         at = least_squares.moments(X, y, 0.0)
@@ -122,11 +122,19 @@ class LinearRegression(CatalogModel):
         rank = len(H.values)
         freedom = rows - 1 - rank
         if freedom <= 0:
-            return {"rank": rank, "standard_errors": np.full(X.shape[1], np.nan)}
+            unknown = np.full(X.shape[1], np.nan)
+            return {"rank": rank, "standard_errors": unknown, "intercept_standard_error": None}
         diagonal = np.einsum("ij,j,ij->i", H.vectors, 1.0 / H.values, H.vectors) / rows
         errors = np.sqrt(mse * rows / freedom * diagonal) / at.scale
         undetermined = ((H.null**2).sum(axis=1) > UNDETERMINED) & np.isfinite(at.scale)
-        return {"rank": rank, "standard_errors": np.where(undetermined, np.nan, errors)}
+        mean = at.centre.mean / at.scale
+        lever = (1.0 + float(((mean @ H.vectors) ** 2) @ (1.0 / H.values))) / rows
+        astray = float(((mean @ H.null) ** 2).sum()) > UNDETERMINED * float(mean @ mean)
+        return {
+            "rank": rank,
+            "standard_errors": np.where(undetermined, np.nan, errors),
+            "intercept_standard_error": None if astray else float(np.sqrt(mse * rows / freedom * lever)),
+        }
 
 
 def _target(y: Float | None) -> Float:
