@@ -129,8 +129,8 @@ def from_frame(frame: Any, chosen: Sequence[Column] | None = None) -> tuple[tupl
             columns.append(numbers(frame[frame.columns[i]], names[i]))
         except Refused:
             raise Refused(
-                f'Column "{names[i][:80]}" does not hold numbers: leave it out, or make numbers of it, one for each '
-                "category."
+                f'Column "{names[i][:80]}" does not hold numbers: leave it out, or give a recipe, which makes '
+                "categories of text."
             ) from None
     if not columns:
         raise Refused("The frame has no columns.")

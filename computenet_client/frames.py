@@ -61,12 +61,13 @@ class Table:
         text.detach()
 
 
-def holds_numbers(frame: Any, y: Any = None, chosen: Sequence[Column] | None = None) -> bool:
-    """Can the chosen columns and `y` be sent as arrays: are all of numbers, and none a category?"""
+def has_categories(frame: Any, chosen: Sequence[Column] | None = None) -> bool:
+    """Are some of the chosen columns categories, and the others numbers? Plain text is sent only where a recipe is."""
     given = [str(name) for name in frame.columns]
     kept = [place(key, given) for key in chosen] if chosen is not None else range(len(given))
-    columns = [*(frame[frame.columns[i]] for i in kept), *([] if y is None else [y])]
-    return not any(_is_category(column) or not _numeric(column) for column in columns)
+    columns = [frame[frame.columns[i]] for i in kept]
+    marked = [column for column in columns if _is_category(column)]
+    return bool(marked) and all(_is_category(column) or _numeric(column) for column in columns)
 
 
 def _numeric(column: Any) -> bool:

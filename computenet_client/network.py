@@ -192,7 +192,7 @@ class Network:
             columns: which columns to use (names or indices); all others if left out.
             recipe: what becomes of gaps, categories and scale: ``missing`` (refuse, drop, mean), ``standardise``,
                 ``categories``, ``first_level`` (drop, keep), ``holdout`` and ``seed``; see docs/tables.md. A frame
-                with texts or categories has one by itself.
+                with columns of a type of categories has one by itself; one with text is refused without.
             requirements: ``gpu_type``, ``min_memory_bytes``, ``min_compute_capacity`` (TFLOPS).
             receivers: whose workers alone may receive the data: ``{"pools": [...], "contributors": [...]}``.
             deadline_seconds: until when the answer must be there.
@@ -269,7 +269,7 @@ class Network:
         if recipe is not None:
             body["recipe"] = {name: _plain(value) for name, value in recipe.items()}
         encoded(body)  # what cannot be sent is refused before data are
-        if is_frame(X) and (recipe is not None or not frames.holds_numbers(X, y, wanted(columns, target))):
+        if is_frame(X) and (recipe is not None or frames.has_categories(X, wanted(columns, target))):
             return body | self._table(X, y, target, columns, dict(body.get("recipe", {})))
         if isinstance(X, Dataset):
             dataset, names = X, tuple[str, ...]()

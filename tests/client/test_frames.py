@@ -8,7 +8,7 @@ import pytest
 
 from computenet_client import Network, Refused
 from computenet_client.data import prepared
-from computenet_client.frames import Table, holds_numbers
+from computenet_client.frames import Table, has_categories
 from tests.client.frames import Frame
 
 ROWS = 60
@@ -42,11 +42,10 @@ def test_numbers_are_written_exactly_and_gaps_as_empty_cells() -> None:
     assert written(Frame(**{"0": [1], "1": [2]})) == "column_0,column_1\n1,2\n"
 
 
-def test_texts_and_categories_are_no_numbers() -> None:
+def test_categories_go_by_themselves_and_text_where_a_recipe_is_given() -> None:
     frame = Frame(area=[1.0, None], town=["Bonn", None], floor=Category([1, 2]))
-    assert holds_numbers(frame, None, ["area"])
-    assert not holds_numbers(frame, None, ["town"]) and not holds_numbers(frame, None, ["floor"])
-    assert not holds_numbers(frame, ["a", "b"], ["area"])
+    assert has_categories(frame, ["area", "floor"]) and not has_categories(frame, ["area"])
+    assert not has_categories(frame)  # text is sent only where that is said
     assert Table.of(frame).categories == ("floor",)
 
 
