@@ -9,6 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "computenet.settings")
 
 CYCLE_SECONDS = 5.0
 SEAL_SECONDS = 5.0
+SWEEP_DATA_SECONDS = 600.0
 
 app = Celery("computenet")
 app.config_from_object("django.conf:settings", namespace="CELERY")  # read at first use: the broker's address
@@ -41,6 +42,7 @@ app.conf.update(
         "marketplace.reverify": {"queue": "verification"},
         "marketplace.check_books": {"queue": "verification"},
         "marketplace.send_notices": {"queue": "verification"},
+        "marketplace.sweep_data": {"queue": "verification"},
     },
     worker_hijack_root_logger=False,
     worker_prefetch_multiplier=1,
@@ -53,6 +55,11 @@ app.conf.update(
             "options": {"expires": CYCLE_SECONDS},
         },
         "seal": {"task": "marketplace.seal", "schedule": SEAL_SECONDS, "options": {"expires": SEAL_SECONDS}},
+        "sweep-data": {
+            "task": "marketplace.sweep_data",
+            "schedule": SWEEP_DATA_SECONDS,
+            "options": {"expires": SWEEP_DATA_SECONDS},
+        },
     },
 )
 app.set_default()  # in every thread, not only the one that imports this

@@ -27,6 +27,7 @@ VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
 CHECK_BOOKS = "marketplace.check_books"
 SEND_NOTICES = "marketplace.send_notices"
+SWEEP_DATA = "marketplace.sweep_data"
 
 WOKEN = "computenet:woken"  # a key in Redis while a call to wake the coordinator is on its way
 WOKEN_SECONDS = 1.0  # after which it counts as lost

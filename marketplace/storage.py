@@ -108,6 +108,11 @@ def keep(file: IO[bytes], kind: Kind, name: str, *, flushed: bool = False) -> Pa
     return target
 
 
+def delete(kind: Kind, name: str) -> None:
+    """Have a file gone. That does not roll back."""
+    path(kind, name).unlink(missing_ok=True)
+
+
 def sha256(file: IO[bytes]) -> str:
     """The digest of the whole file, in hexadecimal."""
     digest = hashlib.sha256()

@@ -5,8 +5,8 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import books, checkpoints, coordination, notices, reverification, settlement
-from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, SEAL, SEND_NOTICES, VERIFY
+from marketplace.actions import books, checkpoints, coordination, deletion, notices, reverification, settlement
+from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, SEAL, SEND_NOTICES, SWEEP_DATA, VERIFY
 from marketplace.models import guards
 
 
@@ -43,6 +43,11 @@ def send_notices() -> None:
 @shared_task(name=CHECK_BOOKS)
 def check_books(row: str) -> None:
     books.check(row=int(row))
+
+
+@shared_task(name=SWEEP_DATA)
+def sweep_data() -> None:
+    deletion.delete_idle()
 
 
 @worker_init.connect

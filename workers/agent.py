@@ -49,6 +49,7 @@ class Heartbeat(threading.Thread):
         self.challenger = challenger
         self.take = take
         self._taken: set[str] = set()
+        self._dropped: list[str] = []  # what the coordinator is still to be told of
         self._hurried = threading.Event()
         self.seconds = _pause(host.credentials.heartbeat_seconds)
         self._ending = threading.Event()
@@ -113,11 +114,14 @@ class Heartbeat(threading.Thread):
         )
         if aside := board.aside:  # an older coordinator knows no such field
             request["aside"] = aside
+        if self._dropped:  # only a coordinator that asks for it knows this one
+            request["dropped"] = self._dropped
         reply = self.host.client.json("POST", "/worker/heartbeat", request, seconds=ANSWER_SECONDS)
         for assignment in in_hand.keys() & set(reply.get("cancel") or ()):
             if board.cancel(assignment):
                 log.info("Assignment %s is dead and is stopped.", assignment)
             spool.drop(assignment)
+        self._drop(reply.get("drop"))
         self._take_up(reply.get("take"))
         self._heed(reply.get("upgrade"))
         drain = reply.get("drain") is True
@@ -127,6 +131,13 @@ class Heartbeat(threading.Thread):
         self.seconds = _pause(reply.get("heartbeat_seconds"), self.seconds)
         if not in_hand and not drain and not aside:
             self.challenger.offer(reply.get("challenge"))
+
+    def _drop(self, named: object) -> None:
+        """Delete the copies of data that are gone on the network."""
+        wanted = named[:MOST_NAMED] if isinstance(named, list) else []
+        self._dropped = [sha256 for sha256 in wanted if self.host.cache.drop(sha256)]
+        if self._dropped:
+            log.info("%d matrices were deleted on the network; this host's copies are gone.", len(self._dropped))
 
     def _take_up(self, named: object) -> None:
         """Hand each named assignment to the pool once; the coordinator names it until it is started or dead."""

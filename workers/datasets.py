@@ -77,6 +77,15 @@ class Cache:
             raise NoRoom("The matrix was evicted from this host's cache as soon as it was fetched.")
         return found
 
+    def drop(self, sha256: object) -> bool:
+        """Delete the copy of a matrix, and what was fetched of it; False where that is no matrix's name."""
+        if not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+            return False
+        with self._opening:
+            for suffix in (".npy", ".part"):
+                (self.folder / f"{sha256}{suffix}").unlink(missing_ok=True)
+        return True
+
     def clean(self) -> None:
         """Delete downloads that nobody took up again for a day."""
         for partial in self.folder.glob("*.part"):

@@ -96,6 +96,7 @@ class HeartbeatRequest(TypedDict):
     memory_free_bytes: int | None
     temperature_celsius: float | None
     aside: NotRequired[str]  # why this machine takes nothing now; left out where it does
+    dropped: NotRequired[list[str]]  # of the matrices that it was asked to drop, those that are gone
 
 
 class HeartbeatReply(TypedDict):
@@ -104,6 +105,7 @@ class HeartbeatReply(TypedDict):
     heartbeat_seconds: float
     take: NotRequired[list[str]]  # assignments to start, over HTTPS; named again until they are started
     upgrade: NotRequired[str]  # one sentence with the command that brings this worker to the coordinator's version
+    drop: NotRequired[list[str]]  # matrices whose copies must go; named again until they are `dropped`
     challenge: NotRequired[str]  # a measurement of this machine's speed that waits, offered while it is idle
 
 

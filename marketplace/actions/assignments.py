@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from marketplace import dispatch, notifications, storage
+from marketplace.actions import copies
 from marketplace.actions.endings import end_attempt, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.heartbeats import of_machine
@@ -89,7 +90,7 @@ def start(*, machine: Worker, assignment_id: UUID) -> Specification:
     if not received:
         raise Conflict(OUTSIDE)
     with about(assignment.job, assignment):
-        logger.info("Assignment %s is started by %s.", assignment.pk, assignment.worker.name)
+        logger.info("Assignment %s is started by %s.", assignment.pk, assignment.worker_id)
     return _specification(machine, assignment)
 
 
@@ -160,6 +161,7 @@ def readable_matrix(*, machine: Worker, sha256: str) -> Path:
     )
     if not reads.exists():
         raise NotFound("No live assignment of this machine reads such a matrix.")
+    copies.note(machine=machine, matrix_sha256=sha256)  # before the first byte of it goes out
     return storage.path("matrices", sha256)
 
 
@@ -266,7 +268,7 @@ def _write_result(
         dispatch.verify(str(live.pk))
         dispatch.wake_coordinator()  # the worker is free
     with about(job, live):
-        logger.info("Assignment %s is answered by %s.", live.pk, live.worker.name)
+        logger.info("Assignment %s is answered by %s.", live.pk, live.worker_id)
 
 
 def fail(*, machine: Worker, assignment_id: UUID, fence: int, fault: str, error: str) -> None:
@@ -288,7 +290,7 @@ def fail(*, machine: Worker, assignment_id: UUID, fence: int, fault: str, error:
             end_attempt(live, AssignmentState.FAILED, actor=actor, reason=reason, fault=blamed)
             give_up_attempt(job, fault=blamed, actor=actor, reason=reason)
         with about(job, live):
-            logger.info("Assignment %s failed at %s (%s): %s", live.pk, actor, blamed, reason)
+            logger.info("Assignment %s failed at %s (%s): %s", live.pk, live.worker_id, blamed, reason)
     except Gone as gone:
         raise Conflict(str(gone)) from None
 

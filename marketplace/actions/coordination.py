@@ -241,6 +241,6 @@ def _write_picks(picks: list[Pick], jobs: Mapping[str, Job], now: datetime) -> N
     )
     for a in assignments:
         with about(a.job, a):
-            logger.info("Assignment %s of job %s goes to %s, attempt %d.", a.pk, a.job_id, a.worker.name, a.fence)
+            logger.info("Assignment %s of job %s goes to %s, attempt %d.", a.pk, a.job_id, a.worker_id, a.fence)
     messages = [dispatch.Message(str(a.pk), a.worker.machine.queue) for a in assignments]
     transaction.on_commit(lambda: dispatch.send_assignments(messages))

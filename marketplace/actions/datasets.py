@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.utils import IntegrityError
 
 from marketplace import storage
+from marketplace.actions.locks import hold_matrix
 from marketplace.actions.samples import make_sample
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Dataset, DatasetOwner, Matrix
@@ -43,14 +44,24 @@ class Brought:
         """
         if self.dataset._state.adding:
             require_share(self.dataset.uploaded_by, self.dataset.size_bytes + self.dataset.matrix_bytes)
-            try:
-                with transaction.atomic():
-                    self.dataset.save(force_insert=True)
-            except IntegrityError:  # somebody brought the same at the same time
-                self.dataset, self.files = Dataset.objects.get(pk=self.dataset.pk), []
+            hold_matrix(self.dataset.matrix_sha256)
+            self._insert()
+        else:
+            lock_kept([self.dataset])
         if self.user is not None:
             DatasetOwner.objects.get_or_create(dataset=self.dataset, user=self.user, defaults={"label": self.label})
         return self.dataset
+
+    def _insert(self) -> None:
+        try:
+            with transaction.atomic():
+                self.dataset.save(force_insert=True)
+        except IntegrityError:
+            found = Dataset.objects.select_for_update().get(pk=self.dataset.pk)
+            if found.deleted_at is None:  # somebody brought the same at the same time
+                self.dataset, self.files = found, []
+            else:  # it was here once, and comes again
+                self.dataset.save(force_update=True)
 
     def store(self) -> None:
         """Put the files in their place. That does not roll back."""
@@ -101,13 +112,27 @@ def find_dataset(*, sha256: str, user: Any) -> Dataset:
     Raises:
         NotFound: there is none, or it is another's.
     """
-    rows = Dataset.objects.filter(pk=sha256)
+    rows = Dataset.objects.filter(pk=sha256, deleted_at=None)
     if not settings.SANDBOX and not (user and user.is_staff):
         rows = rows.filter(Q(sample=True) | Exists(DatasetOwner.objects.filter(dataset=OuterRef("pk"), user=user)))
     found = rows.first()
     if found is None:
         raise NotFound(f"There is no dataset {sha256[:64]}; upload it to /datasets first.")
     return found
+
+
+def lock_kept(datasets: Iterable[Dataset]) -> None:
+    """None of these datasets is deleted before this transaction ends. The network's own samples never are.
+
+    Raises:
+        NotFound: one was.
+    """
+    wanted = {each.pk for each in datasets if not each.sample}
+    if not wanted:
+        return
+    rows = Dataset.objects.select_for_update(no_key=True).filter(pk__in=wanted, deleted_at=None).order_by("pk")
+    if gone := wanted - set(rows.values_list("pk", flat=True)):
+        raise NotFound(f"The dataset {min(gone)} was deleted; bring it again.")
 
 
 def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
@@ -202,7 +227,7 @@ def _read(
 ) -> Brought:
     """Make the matrix of `file`, into another temporary file that lives as long as `files`."""
     name = storage.sha256(file)
-    if found := Dataset.objects.filter(pk=name).first():
+    if found := Dataset.objects.filter(pk=name, deleted_at=None).first():
         return Brought(found, user=user, label=label)
     matrix = files.enter_context(storage.temporary(reserved=not sample))
     columns, writer = READERS[suffix](Path(file.name), matrix, settings.MAX_MATRIX_CELLS)

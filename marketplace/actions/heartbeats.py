@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from marketplace import dispatch, notifications
-from marketplace.actions import challenges, versions
+from marketplace.actions import challenges, copies, versions
 from marketplace.domain.lifecycle import AssignmentState
 from marketplace.models import Assignment, Network, Worker, database_now
 from workers.protocol import is_served
@@ -56,6 +56,8 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any], protocol: str | No
     }
     if upgrade := versions.upgrade(machine.protocol):
         reply["upgrade"] = upgrade
+    if drop := copies.to_drop(machine, request.get("dropped", ())):
+        reply["drop"] = drop
     if not machine.queue:
         reply["take"] = _waiting_for(machine, now)
     busy = bool(request["assignments"] or reply.get("take"))

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from marketplace.actions import audiences, payouts
+from marketplace.actions.datasets import lock_kept
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.intake import Order, enqueue
 from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named
@@ -48,7 +49,7 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
             (job,) = enqueue([Order(client, planned, audience, reward, seconds)], api_key)
             planned.store()
     with about(job):
-        logger.info("Job %s is submitted.", job.pk)  # by whom is the database's to know
+        logger.info("Job %s is submitted.", job.pk)  # names are the database's to know, not logs'
     return job
 
 
@@ -69,6 +70,7 @@ def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey
             plans.append(plan_named(each, user, known))
             _require_floor(plans[-1], _reward(each))
     with transaction.atomic():
+        lock_kept(planned.dataset for planned in plans)
         for number, (each, planned) in enumerate(zip(submissions, plans, strict=True)):
             asked = (planned.dataset.pk, json.dumps(each.receivers, sort_keys=True))
             with _naming(number):

@@ -5,6 +5,8 @@ from django.db import connection
 ADVISORY_LOCK = 0x636E_6574  # "cnet": one coordinator assigns at a time
 SEALING_LOCK = 0x6C6F_6773  # "logs": one sealer numbers leaves at a time
 
+MATRIX_LOCK = 0x6D_6174  # "mat": with a matrix's number
+
 
 def try_assigning() -> bool:
     """Whether this coordinator may assign in this transaction; False while another one does."""
@@ -22,6 +24,20 @@ def _try(lock: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
         return cursor.fetchone()[0]
+
+
+def keep_sealing_out() -> None:
+    """No row is sealed beside the rest of this transaction."""
+    if connection.vendor != "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [SEALING_LOCK])
+
+
+def hold_matrix(sha256: str) -> None:
+    """Until this transaction ends, nobody else keeps or deletes the file of this matrix, which datasets may share."""
+    if connection.vendor != "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [MATRIX_LOCK, int(sha256[:7], 16)])
 
 
 def keep_assigning_out() -> None:

@@ -12,6 +12,7 @@ from django.db.utils import IntegrityError
 
 from marketplace import storage
 from marketplace.actions.datasets import Brought, require_share
+from marketplace.actions.locks import hold_matrix
 from marketplace.domain.errors import Refused
 from marketplace.domain.recipes import Options, Recipe
 from marketplace.models import Dataset, Job, Matrix
@@ -58,6 +59,8 @@ class Prepared:
 
     def insert(self, dataset: Dataset) -> Matrix:
         """Give the matrix its row, unless it has one; `store` is still to come, last in the same transaction."""
+        if self.files:
+            hold_matrix(self.matrix.matrix_sha256)
         if self.matrix._state.adding:
             self.matrix.dataset = dataset
             try:

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from marketplace import filters
 from marketplace.actions import audiences, grants, incidents, workers
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace.models import Audience, Client, Contributor, EnrolmentKey, IdempotencyKey, Pool, Worker
+from marketplace.models import Audience, Client, Contributor, EnrolmentKey, IdempotencyKey, MatrixCopy, Pool, Worker
 
 BALANCE = tokens("wallet__balance", "balance")
 
@@ -170,6 +170,15 @@ class PoolAdmin(ReadOnlyAdmin):
 class AudienceAdmin(ReadOnlyAdmin):
     list_display = ["id", "key"]
     ordering = ["id"]
+
+
+@admin.register(MatrixCopy)
+class MatrixCopyAdmin(ReadOnlyAdmin):
+    list_display = ["matrix_sha256", "machine", "to_drop", "created_at"]
+    list_filter = ["to_drop"]
+    list_select_related = ["machine"]
+    search_fields = ["matrix_sha256", "machine__name"]
+    ordering = ["-created_at"]
 
 
 @admin.register(EnrolmentKey)

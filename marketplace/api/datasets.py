@@ -6,20 +6,22 @@ from rest_framework.generics import ListAPIView, get_object_or_404
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
+from marketplace.actions import deletion
 from marketplace.actions.datasets import require_room, store_upload
 from marketplace.api.base import Call, Page, documented
-from marketplace.api.serializers.datasets import DatasetSerializer, StoredDataset, Upload
+from marketplace.api.serializers.datasets import DatasetSerializer, DeletedDataset, StoredDataset, Upload
 from marketplace.domain.access import Scope
 from marketplace.models import Dataset
 
 
 def seen_datasets(user) -> QuerySet[Dataset]:
     """Those whose content `user` brought, each under its own label; all in the sandbox and for an operator."""
+    here = Dataset.objects.filter(deleted_at=None)
     if settings.SANDBOX or user.is_staff:
-        return Dataset.objects.all()
+        return here
     mine = FilteredRelation("owners", condition=Q(owners__user=user.pk))
     own = {"own_label": F("mine__label"), "own_at": F("mine__created_at")}
-    return Dataset.objects.annotate(mine=mine).filter(mine__isnull=False).annotate(**own)
+    return here.annotate(mine=mine).filter(mine__isnull=False).annotate(**own)
 
 
 class Datasets(Call, ListAPIView):
@@ -50,6 +52,21 @@ class Datasets(Call, ListAPIView):
         dataset = store_upload(stream=file.file, filename=file.name, user=self.acting_user)
         seen = seen_datasets(request.user).get(pk=dataset.pk)
         return Response({"success": True, **DatasetSerializer(seen).data})
+
+
+class DeleteDataset(Call):
+    """Delete your data: your right to them, and, where nobody else brought the same, their files and names too.
+
+    Refused while a job or a contest needs them. Machines that got a copy are asked to drop it at their next heartbeat.
+    """
+
+    scope = Scope.SUBMIT
+
+    @documented(DeletedDataset, missing=True, tags=["datasets"], once=True, operation_id="dataset_delete")
+    def post(self, request, dataset_id: str):
+        self.parsed()
+        gone = deletion.delete_dataset(sha256=dataset_id, user=self.acting_user, actor=self.actor)
+        return Response({"success": True, "dataset_id": dataset_id, "files_deleted": gone})
 
 
 class OneDataset(Call):

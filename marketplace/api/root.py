@@ -42,6 +42,7 @@ ENDPOINTS = {
         "list": "GET /datasets",
         "detail": "GET /datasets/<id>",
         "receivers": "POST /datasets/<id>/receivers",
+        "delete": "POST /datasets/<id>/delete",
     },
     "pools": {
         "list": "GET /pools",

@@ -60,6 +60,7 @@ urlpatterns = [
     path("clients", clients.Clients.as_view()),
     path("datasets", datasets.Datasets.as_view()),
     path("datasets/<sha256:dataset_id>", datasets.OneDataset.as_view()),
+    path("datasets/<sha256:dataset_id>/delete", datasets.DeleteDataset.as_view()),
     path("datasets/<sha256:dataset_id>/receivers", audiences.DatasetReceivers.as_view()),
     path("pools", audiences.Pools.as_view()),
     path("pools/<name:name>", audiences.ChangeOnePool.as_view()),

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from marketplace.actions import invitations, keys
+from marketplace.actions.erasure import erase_user
 from marketplace.dashboard.access import strict
 from marketplace.dashboard.forms import PlainForm
 from marketplace.domain.access import Role, Scope
@@ -48,6 +49,12 @@ class InviteForm(PlainForm):
     )
 
 
+class EraseForm(PlainForm):
+    prefix = "erase"
+
+    username = forms.CharField(label="Your user name, to be sure", max_length=150)
+
+
 def show(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResponse:
     user: Any = request.user
     found = {
@@ -56,6 +63,7 @@ def show(request: HttpRequest, *, status: int = 200, **context: Any) -> HttpResp
         "keys": user.api_keys.all(),
         "form": KeyForm(user=user),
         "invitations": InviteForm() if user.is_staff else None,
+        "erase": None if user.is_staff else EraseForm(),
     }
     return render(request, "account/index.html", found | context, status=status)
 
@@ -98,3 +106,23 @@ def invite(request: HttpRequest) -> HttpResponse:
         return show(request, invitations=form, status=400)
     made = invitations.invite(actor=request.user.get_username(), **form.cleaned_data)
     return show(request, invited=request.build_absolute_uri(f"{reverse('account_signup')}?code={made.code}"))
+
+
+@strict
+@login_required
+@require_POST
+def erase(request: HttpRequest) -> HttpResponse:
+    """Erase the account of who asks, once they have typed its name."""
+    form, username = EraseForm(request.POST), request.user.get_username()
+    if not form.is_valid():
+        return show(request, erase=form, status=400)
+    if form.cleaned_data["username"] != username:
+        form.add_error("username", "This is not your user name.")
+        return show(request, erase=form, status=400)
+    try:
+        erase_user(username=username)
+    except Refused as refusal:
+        form.add_error(None, str(refusal))
+        return show(request, erase=form, status=refusal.status)
+    request.session.flush()
+    return redirect("login")

@@ -17,6 +17,7 @@ urlpatterns = [
     path("logout/", strict(account.logout), name="logout"),
     path("theme/", theme.choose, name="theme"),
     path("account/", own.account, name="account"),
+    path("account/erase/", own.erase, name="erase-account"),
     path("account/keys/<uuid:key_id>/revoke/", own.revoke_key, name="revoke-key"),
     path("account/notifications/", notify.notifications, name="notifications"),
     path("account/invitations/", own.invite, name="invite"),

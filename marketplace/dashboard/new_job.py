@@ -59,7 +59,7 @@ def find(draft: Draft, user: Any) -> Dataset | None:
 
 
 def own_datasets(viewer: Viewer) -> list[Dataset]:
-    found = Dataset.objects.filter(sample=False).order_by("-created_at")
+    found = Dataset.objects.filter(sample=False, deleted_at=None).order_by("-created_at")
     return list((found if viewer.sees_all else found.filter(owners__user=viewer.user_id))[:LISTED])
 
 

@@ -12,6 +12,7 @@ from marketplace import storage
 from marketplace.actions.matrices import layout_of
 from marketplace.actions.results import map_arrays
 from marketplace.dashboard.job import feature_names, target_name
+from marketplace.domain.errors import NotFound
 from marketplace.models import Job
 from marketplace.tables.arrays import open_array
 from marketplace.tables.recipes import Layout
@@ -41,8 +42,10 @@ class Fitted:
     def of(cls, job: Job) -> "Fitted":
         """
         Raises:
-            NotFound: the job has no result.
+            NotFound: the job has no result, or its data were deleted, without which there is no picture.
         """
+        if job.dataset.deleted_at is not None:
+            raise NotFound("The job's data were deleted; its page still offers the result as NPZ and as JSON.")
         return cls(job, map_arrays(job=job), feature_names(job), target_name(job), layout_of(job))
 
     @cached_property

@@ -25,6 +25,7 @@ urlpatterns = [
     path("dashboard/jobs/new/", new_job.data_step, name="new-job"),
     path("dashboard/jobs/new/model/", new_job.model_step, name="new-job-model"),
     path("dashboard/jobs/new/quote/", new_job.quote_step, name="new-job-quote"),
+    path("dashboard/data/<sha256:dataset_id>/delete/", writes.delete_data, name="delete-data"),
     path("dashboard/jobs/<uuid:job_id>/", views.job, name="job"),
     path("dashboard/jobs/<uuid:job_id>/cancel/", writes.cancel_job, name="cancel-job"),
     path("dashboard/jobs/<uuid:job_id>/retry/", writes.retry_job, name="retry-job"),

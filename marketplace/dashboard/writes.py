@@ -10,15 +10,16 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
-from marketplace.actions import clients, coordination, datasets, jobs, workers
+from marketplace.actions import clients, coordination, datasets, deletion, jobs, workers
 from marketplace.actions.submissions import submission_of
 from marketplace.dashboard.access import View, Viewer, acting_user, actor_name, page, require_scope
 from marketplace.dashboard.forms import ClientForm, JobForm, PlainForm, WorkerForm
 from marketplace.dashboard.job import the_job
 from marketplace.dashboard.views import show_home
 from marketplace.domain.access import Scope
-from marketplace.domain.errors import Refused
+from marketplace.domain.errors import NotFound, Refused
 
 
 def posted(scope: Scope) -> Callable[[View], View]:
@@ -136,6 +137,19 @@ def retry_job(request: HttpRequest, viewer: Viewer, job_id: UUID) -> HttpRespons
         return redirect("job", job_id=job_id)
     messages.success(request, "The same job is submitted again, and its reward is held.")
     return redirect("job", job_id=again.pk)
+
+
+@posted(Scope.SUBMIT)
+def delete_data(request: HttpRequest, viewer: Viewer, dataset_id: str) -> HttpResponse:
+    try:
+        deletion.delete_dataset(sha256=dataset_id, user=acting_user(request), actor=actor_name(request))
+        messages.success(request, "The data are deleted; machines that got a copy are asked to drop it.")
+    except NotFound as refusal:
+        raise Http404(str(refusal)) from None
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect(f"{reverse('new-job')}?dataset={dataset_id}")
+    return redirect("new-job")
 
 
 @posted(Scope.OPERATE)

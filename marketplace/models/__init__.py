@@ -17,7 +17,7 @@ from marketplace.models.once import IdempotencyKey
 from marketplace.models.sealed import Checkpoint, Leaf, LeafSalt, TreeNode, Unsealed
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
 from marketplace.models.tally import Tally
-from marketplace.models.worker import Contributor, EnrolmentKey, Worker, heard_since
+from marketplace.models.worker import Contributor, EnrolmentKey, MatrixCopy, Worker, heard_since
 
 __all__ = [
     "Account",
@@ -44,6 +44,7 @@ __all__ = [
     "Leaf",
     "LeafSalt",
     "Matrix",
+    "MatrixCopy",
     "Network",
     "Notice",
     "NoticeChoice",

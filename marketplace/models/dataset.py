@@ -29,6 +29,9 @@ class Dataset(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="datasets"
     )
     created_at = models.DateTimeField(db_default=DatabaseNow())
+    deleted_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its files and names are gone; its jobs' rows still name it."
+    )
 
     def __str__(self) -> str:
         return self.label or self.sha256[:12]

@@ -140,6 +140,23 @@ def was_heard(heartbeat_at: datetime | None, now: datetime, silent_after_seconds
     return heartbeat_at is not None and now - heartbeat_at <= timedelta(seconds=silent_after_seconds)
 
 
+class MatrixCopy(models.Model):
+    """A matrix that was handed out to a machine, until the machine says that its copy is gone."""
+
+    machine = models.ForeignKey(Worker, models.CASCADE, related_name="copies")
+    matrix_sha256 = models.CharField(max_length=64, db_index=True)
+    to_drop = models.BooleanField(default=False, help_text="Its dataset is gone: heartbeats' replies ask to drop it.")
+    created_at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        verbose_name_plural = "matrix copies"
+        constraints = [models.UniqueConstraint(fields=["machine", "matrix_sha256"], name="matrix_copy_once_a_machine")]
+        indexes = [models.Index(fields=["machine"], condition=Q(to_drop=True), name="matrix_copy_to_drop")]
+
+    def __str__(self) -> str:
+        return f"{self.matrix_sha256[:12]} at {self.machine}"
+
+
 class EnrolmentKey(models.Model):
     """Opens enrolment once, for one worker. Only its digest is kept."""
 

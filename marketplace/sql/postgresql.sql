@@ -18,13 +18,16 @@ CREATE TRIGGER cn_account_insert BEFORE INSERT ON marketplace_account
   FOR EACH ROW EXECUTE FUNCTION cn_account_insert();
 
 -- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
--- trigger leaves none such behind, so a hand finds none.
+-- trigger leaves none such behind, so a hand finds none. Who is erased keeps their accounts, under a
+-- number: then the name alone changes.
 CREATE FUNCTION cn_account_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (NEW.id, NEW.kind, NEW.name, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.name, OLD.created_at) THEN
+  IF (NEW.id, NEW.kind, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.created_at)
+    OR NEW.name <> OLD.name AND NOT (NEW.name = 'erased-' || OLD.id AND OLD.kind IN ('wallet', 'stake', 'unbonding')
+      AND NEW.balance = OLD.balance AND NEW.last_transfer = OLD.last_transfer) THEN
     RAISE EXCEPTION 'an account keeps its identity' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  IF NOT EXISTS (
+  IF NEW.name = OLD.name AND NOT EXISTS (
     SELECT 1 FROM marketplace_transfer t
     WHERE t.id = NEW.last_transfer AND t.id > OLD.last_transfer
       AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
@@ -124,7 +127,11 @@ CREATE TRIGGER cn_job_insert BEFORE INSERT ON marketplace_job FOR EACH ROW EXECU
 
 CREATE FUNCTION cn_job_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF OLD.state IN ('verified', 'failed', 'cancelled') THEN
+  IF OLD.state IN ('verified', 'failed', 'cancelled')
+    AND NOT ((NEW.state, NEW.attempt, NEW.worker_id, NEW.fault, NEW.ended_at, NEW.virtual_start)
+      IS NOT DISTINCT FROM (OLD.state, OLD.attempt, OLD.worker_id, OLD.fault, OLD.ended_at, OLD.virtual_start)
+      AND NEW.reason IN (OLD.reason, '') AND NEW.scalars IN (OLD.scalars, '{}'::jsonb)
+      AND NEW.request_id IN (OLD.request_id, '')) THEN  -- that is how its client is erased
     RAISE EXCEPTION 'an ended job is never changed' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF (NEW.id, NEW.client_id, NEW.model_type, NEW.dataset_id, NEW.params, NEW.features, NEW.target, NEW.seed,
@@ -230,8 +237,23 @@ CREATE TRIGGER cn_assignment_truncate BEFORE TRUNCATE ON marketplace_assignment
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an assignment is never deleted');
 
 -- records ----------------------------------------------------------------------------------------------------------
-CREATE TRIGGER cn_event_update BEFORE UPDATE ON marketplace_event
-  FOR EACH ROW EXECUTE FUNCTION cn_refuse('an event is never changed');
+CREATE FUNCTION cn_event_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.kind, NEW.job_id, NEW.assignment_id, NEW.worker_id, NEW."before", NEW."after", NEW.created_at)
+    IS DISTINCT FROM (OLD.id, OLD.kind, OLD.job_id, OLD.assignment_id, OLD.worker_id, OLD."before", OLD."after",
+      OLD.created_at)
+    OR NEW.actor NOT IN (OLD.actor, 'erased') OR NEW.reason NOT IN (OLD.reason, '') THEN
+    RAISE EXCEPTION 'an event is never changed' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF EXISTS (
+    SELECT 1 FROM marketplace_leafsalt s JOIN marketplace_leaf l ON l.number = s.leaf_id
+    WHERE l.kind = 'event' AND l.row_id = OLD.id) THEN
+    RAISE EXCEPTION 'a sealed event is told without its words only once its salt is gone'
+      USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_event_update BEFORE UPDATE ON marketplace_event FOR EACH ROW EXECUTE FUNCTION cn_event_update();
 CREATE TRIGGER cn_event_delete BEFORE DELETE ON marketplace_event
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('an event is never deleted');
 CREATE TRIGGER cn_event_truncate BEFORE TRUNCATE ON marketplace_event
@@ -545,8 +567,8 @@ CREATE TRIGGER cn_grant_truncate BEFORE TRUNCATE ON marketplace_grant
 -- identities -------------------------------------------------------------------------------------------------------
 CREATE FUNCTION cn_client_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (NEW.id, NEW.address, NEW.wallet_id)
-    IS DISTINCT FROM (OLD.id, OLD.address, OLD.wallet_id) THEN
+  IF (NEW.id, NEW.wallet_id) IS DISTINCT FROM (OLD.id, OLD.wallet_id)
+    OR NEW.address NOT IN (OLD.address, 'erased-' || OLD.wallet_id) THEN
     RAISE EXCEPTION 'a client keeps its name and wallet' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
@@ -596,8 +618,8 @@ CREATE TRIGGER cn_worker_insert BEFORE INSERT ON marketplace_worker
   FOR EACH ROW EXECUTE FUNCTION cn_worker_insert();
 CREATE FUNCTION cn_worker_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (NEW.id, NEW.name, NEW.contributor_id, NEW.stake_id)
-    IS DISTINCT FROM (OLD.id, OLD.name, OLD.contributor_id, OLD.stake_id)
+  IF (NEW.id, NEW.contributor_id, NEW.stake_id) IS DISTINCT FROM (OLD.id, OLD.contributor_id, OLD.stake_id)
+    OR NEW.name NOT IN (OLD.name, 'erased-' || OLD.stake_id)
     OR OLD.unbonding_id IS NOT NULL AND NEW.unbonding_id IS DISTINCT FROM OLD.unbonding_id THEN
     RAISE EXCEPTION 'a worker keeps its name, contributor and stake' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
@@ -619,8 +641,9 @@ CREATE TRIGGER cn_worker_delete BEFORE DELETE ON marketplace_worker
 
 CREATE FUNCTION cn_dataset_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (NEW.sha256, NEW.rows, NEW.matrix_sha256, NEW.matrix_bytes, NEW.matrix_columns)
-    IS DISTINCT FROM (OLD.sha256, OLD.rows, OLD.matrix_sha256, OLD.matrix_bytes, OLD.matrix_columns) THEN
+  IF NEW.sha256 <> OLD.sha256 OR OLD.deleted_at IS NULL
+    AND (NEW.rows, NEW.matrix_sha256, NEW.matrix_bytes, NEW.matrix_columns)
+    IS DISTINCT FROM (OLD.rows, OLD.matrix_sha256, OLD.matrix_bytes, OLD.matrix_columns) THEN
     RAISE EXCEPTION 'a dataset keeps its content' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;

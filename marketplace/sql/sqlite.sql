@@ -9,11 +9,14 @@ CREATE TRIGGER cn_account_insert BEFORE INSERT ON marketplace_account BEGIN
 END;
 
 -- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
--- trigger leaves none such behind, so a hand finds none.
+-- trigger leaves none such behind, so a hand finds none. Who is erased keeps their accounts, under a
+-- number: then the name alone changes.
 CREATE TRIGGER cn_account_update BEFORE UPDATE ON marketplace_account BEGIN
   SELECT RAISE(ABORT, 'an account keeps its identity')
-    WHERE NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.name <> OLD.name OR NEW.created_at <> OLD.created_at;
-  SELECT RAISE(ABORT, 'a balance is moved by a transfer alone') WHERE NOT EXISTS (
+    WHERE NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.created_at <> OLD.created_at
+      OR NEW.name <> OLD.name AND NOT (NEW.name = 'erased-' || OLD.id AND OLD.kind IN ('wallet', 'stake', 'unbonding')
+        AND NEW.balance = OLD.balance AND NEW.last_transfer = OLD.last_transfer);
+  SELECT RAISE(ABORT, 'a balance is moved by a transfer alone') WHERE NEW.name = OLD.name AND NOT EXISTS (
     SELECT 1 FROM marketplace_transfer t
     WHERE t.id = NEW.last_transfer AND t.id > OLD.last_transfer
       AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
@@ -99,7 +102,11 @@ CREATE TRIGGER cn_job_insert BEFORE INSERT ON marketplace_job BEGIN
 END;
 
 CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
-  SELECT RAISE(ABORT, 'an ended job is never changed') WHERE OLD.state IN ('verified', 'failed', 'cancelled');
+  SELECT RAISE(ABORT, 'an ended job is never changed') WHERE OLD.state IN ('verified', 'failed', 'cancelled')
+    AND NOT (NEW.state = OLD.state AND NEW.attempt = OLD.attempt AND NEW.worker_id IS OLD.worker_id
+      AND NEW.fault = OLD.fault AND NEW.ended_at = OLD.ended_at AND NEW.virtual_start = OLD.virtual_start
+      AND NEW.reason IN (OLD.reason, '') AND NEW.scalars IN (OLD.scalars, '{}')
+      AND NEW.request_id IN (OLD.request_id, ''));  -- that is how its client is erased
   SELECT RAISE(ABORT, 'a job keeps what was asked')
     WHERE NEW.id <> OLD.id OR NEW.client_id <> OLD.client_id OR NEW.model_type <> OLD.model_type
       OR NEW.dataset_id <> OLD.dataset_id OR NEW.matrix_id IS NOT OLD.matrix_id OR NEW.params <> OLD.params OR NEW.features <> OLD.features
@@ -180,7 +187,14 @@ CREATE TRIGGER cn_event_insert BEFORE INSERT ON marketplace_event BEGIN
 END;
 
 CREATE TRIGGER cn_event_update BEFORE UPDATE ON marketplace_event BEGIN
-  SELECT RAISE(ABORT, 'an event is never changed');
+  SELECT RAISE(ABORT, 'an event is never changed')
+    WHERE NEW.id <> OLD.id OR NEW.kind <> OLD.kind OR NEW.job_id IS NOT OLD.job_id
+      OR NEW.assignment_id IS NOT OLD.assignment_id OR NEW.worker_id IS NOT OLD.worker_id
+      OR NEW."before" <> OLD."before" OR NEW."after" <> OLD."after" OR NEW.created_at <> OLD.created_at
+      OR NEW.actor NOT IN (OLD.actor, 'erased') OR NEW.reason NOT IN (OLD.reason, '');
+  SELECT RAISE(ABORT, 'a sealed event is told without its words only once its salt is gone') WHERE EXISTS (
+    SELECT 1 FROM marketplace_leafsalt s JOIN marketplace_leaf l ON l.number = s.leaf_id
+    WHERE l.kind = 'event' AND l.row_id = OLD.id);
 END;
 
 CREATE TRIGGER cn_event_delete BEFORE DELETE ON marketplace_event BEGIN
@@ -456,7 +470,8 @@ END;
 
 CREATE TRIGGER cn_client_update BEFORE UPDATE ON marketplace_client BEGIN
   SELECT RAISE(ABORT, 'a client keeps its name and wallet')
-    WHERE NEW.id IS NOT OLD.id OR NEW.address IS NOT OLD.address OR NEW.wallet_id IS NOT OLD.wallet_id;
+    WHERE NEW.id IS NOT OLD.id OR NEW.address NOT IN (OLD.address, 'erased-' || OLD.wallet_id)
+      OR NEW.wallet_id IS NOT OLD.wallet_id;
 END;
 
 CREATE TRIGGER cn_client_delete BEFORE DELETE ON marketplace_client BEGIN
@@ -492,7 +507,7 @@ END;
 
 CREATE TRIGGER cn_worker_update BEFORE UPDATE ON marketplace_worker BEGIN
   SELECT RAISE(ABORT, 'a worker keeps its name, contributor and stake')
-    WHERE NEW.id IS NOT OLD.id OR NEW.name IS NOT OLD.name OR NEW.contributor_id IS NOT OLD.contributor_id OR NEW.stake_id IS NOT OLD.stake_id
+    WHERE NEW.id IS NOT OLD.id OR NEW.name NOT IN (OLD.name, 'erased-' || OLD.stake_id) OR NEW.contributor_id IS NOT OLD.contributor_id OR NEW.stake_id IS NOT OLD.stake_id
       OR OLD.unbonding_id IS NOT NULL AND NEW.unbonding_id IS NOT OLD.unbonding_id;
   SELECT RAISE(ABORT, 'what a worker owes follows its transfers') WHERE NEW.lent <> OLD.lent AND NEW.lent <>
     (SELECT coalesce(sum(amount), 0) FROM marketplace_transfer WHERE code = 'lend' AND destination_id = NEW.stake_id)
@@ -514,7 +529,7 @@ END;
 
 CREATE TRIGGER cn_dataset_update BEFORE UPDATE ON marketplace_dataset BEGIN
   SELECT RAISE(ABORT, 'a dataset keeps its content')
-    WHERE NEW.sha256 IS NOT OLD.sha256 OR NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256 OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns;
+    WHERE NEW.sha256 IS NOT OLD.sha256 OR OLD.deleted_at IS NULL AND (NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256 OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns);
 END;
 
 CREATE TRIGGER cn_matrix_update BEFORE UPDATE ON marketplace_matrix BEGIN

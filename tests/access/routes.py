@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import URLPattern, get_resolver
 from django.urls.resolvers import URLResolver
@@ -150,6 +151,9 @@ def _call(http: Any, world: World, method: str, route: str, more: dict[str, Any]
         body = {"jobs": [{name: value for name, value in JOB.items() if name != "data"} | {"dataset": world.dataset}]}
     elif route in BODIES or not route.endswith("/"):
         body = BODIES.get(route, {}) | more
+    elif route == "/account/erase/":
+        logged_in = User.objects.filter(pk=http.session.get("_auth_user_id")) if http.cookies else User.objects
+        return send(url, {"erase-username": logged_in.earliest("pk").username})
     else:
         return send(url, FORMS.get(route, {}))
     return send(url, body, content_type="application/json")

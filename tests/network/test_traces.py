@@ -60,7 +60,7 @@ def test_one_request_is_followed_from_the_web_to_the_worker_and_to_its_verdict(
         web = server.log.read_text()
     finally:
         server.stop()
-    submitted = grep(web, "is submitted by")
+    submitted = grep(web, "is submitted")
     assert submitted[0]["request_id"] == REQUEST and submitted[0]["job_id"] == job
     for log in (web, coordinator, verifier):  # the request names the job, and the job's lines name the request
         lines = grep(log, REQUEST)

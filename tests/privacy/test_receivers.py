@@ -8,15 +8,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from marketplace.actions import audiences, coordination, datasets, jobs, quotes, workers
+from marketplace.actions import audiences, coordination, datasets, jobs, quotes
 from marketplace.actions.submissions import Submission, submission_of
 from marketplace.dashboard.waiting import why_it_waits
 from marketplace.domain.errors import Conflict, Refused
 from marketplace.models import Assignment, Job, Worker
 from tests import factories
 from tests.api.calls import post
-from tests.api.machine import Machine
 from tests.dashboard import cast
+from tests.privacy.machines import enrolled
 
 pytestmark = pytest.mark.django_db
 TABLE = b"secret_age,secret_income,secret_rent\n31,2900,910\n44,4100,1200\n52,3900,1100\n29,2100,700\n61,5100,1500\n"
@@ -101,11 +101,6 @@ def test_a_pool_or_contributor_that_is_not_there_is_refused(carol: User, dataset
         with pytest.raises(Refused, match=sentence):
             jobs.submit(submission=asked(dataset, receivers=receivers), user=carol)
     assert not Job.objects.exists()
-
-
-def enrolled(name: str) -> Machine:
-    made = workers.register_worker(name=name, gpu_type="RTX 4090", compute_capacity=82.6, stake_amount=150, user=None)
-    return Machine(made.enrolment_key)
 
 
 def wire(answer: Any) -> bytes:

@@ -39,3 +39,9 @@ class DatasetSerializer(serializers.Serializer):
 
 class StoredDataset(DatasetSerializer):
     success = serializers.BooleanField(default=True)
+
+
+class DeletedDataset(serializers.Serializer):
+    success = serializers.BooleanField(default=True)
+    dataset_id = serializers.CharField()
+    files_deleted = serializers.BooleanField(help_text="False where somebody else brought the same content.")

@@ -53,6 +53,7 @@ class HeartbeatRequest(Strict):
     memory_free_bytes = WholeNumber(allow_null=True)
     temperature_celsius = Number(min_value=-300, max_value=10_000, allow_null=True)
     aside = Text(max_length=200, allow_blank=True, required=False)
+    dropped = serializers.ListField(child=Text(max_length=64), required=False, max_length=MAX_BEATS)
 
 
 class HeartbeatReply(serializers.Serializer):
