@@ -75,7 +75,7 @@ def cards() -> dict[str, Any]:
                 "success_rate",
                 "Success rate",
                 f"{performance['success_rate']:.1f}" if ended else "–",
-                "%",
+                "%" if ended else "",
                 f"{jobs_page}?state=failed",
             ),
             Card("contract_balance", "Contract balance", amount(state["contract_balance"]), "tokens", ledger),

@@ -40,6 +40,17 @@ SORTS = {
     "heartbeat": "last_heartbeat_at",
 }
 DEFAULT_SORT = "-jobs"
+ORDERS = {  # as the form offers them: on a phone the table has no head
+    "-jobs": "most jobs",
+    "-right": "most often right",
+    "wait": "shortest wait",
+    "-reputation": "reputation",
+    "-measured": "measured rate",
+    "-claimed": "claimed TFLOPS",
+    "-memory": "memory",
+    "-heartbeat": "last heard",
+    "name": "name",
+}
 
 
 class MarketFilter(django_filters.FilterSet):
@@ -176,7 +187,7 @@ def market(request: HttpRequest, viewer: Viewer) -> HttpResponse:
     return answer(
         request, viewer, market_page(viewer, request.GET), "dashboard/market.html",
         status=200 if form.is_valid() else 400, form=form, fragments_url=request.get_full_path(),
-        sort=request.GET.get("sort", ""),
+        orders=ORDERS, sort=request.GET.get("sort") or DEFAULT_SORT,
     )  # fmt: skip
 
 

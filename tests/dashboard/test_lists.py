@@ -128,6 +128,7 @@ def test_the_market_filters_and_sorts(client):
     assert listed(body(client, f"{MARKET}?sort=name"), "worker") == ["attic", "basement", "rack"]
     assert listed(body(client, f"{MARKET}?sort=-measured"), "worker")[0] == "rack"
     html = body(client, f"{MARKET}?sort=-claimed&tflops=5")
+    assert '<option value="-claimed" selected>claimed TFLOPS</option>' in html, "filtering again keeps the order"
     assert 'aria-sort="descending"><a href="?tflops=5&amp;sort=claimed"' in html
     assert body(client, f"{MARKET}?sort=nonsense&page=nonsense")
 
