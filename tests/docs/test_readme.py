@@ -21,6 +21,15 @@ pytestmark = [
 ]
 README = (ROOT / "README.md").read_text()
 BLOCKS = dict(re.findall(r"<!-- run: ([\w-]+) -->\n```bash\n(.*?)```", README, re.DOTALL))
+# What a block without a mark begins with, and where it is run instead: each takes minutes, or a machine of its own.
+ELSEWHERE = {
+    "make demo ": "tests/sandbox/test_demo.py",
+    "make run": "tests/sandbox/running.py",  # `manage.py sandbox`, which is all of it once .venv is there
+    "export COMPUTENET_URL=": "tests/house/test_wheels.py",  # the wheels, where nothing else is installed
+    "python3 -m venv client ": "tests/house/test_wheels.py",
+    "pip install ./computenet_client": "tests/house/test_wheels.py",
+    "sudo install -d ": "tests/house/test_compose.py",  # who the containers are is held against the images there
+}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +72,17 @@ def test_a_job_on_ones_own_data(sandbox: Sandbox, tmp_path: Path) -> None:
     exact, *_ = np.linalg.lstsq(features, np.array([float(row["price"]) for row in rows]), rcond=None)
     for answer in (status["result"], result):
         np.testing.assert_allclose([answer["intercept"], *answer["coefficients"]], exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/first-hour.md", "docs/client.md"])
+def test_every_block_of_commands_is_run_here_or_elsewhere(name: str) -> None:
+    text = (ROOT / name).read_text()
+    unmarked = [
+        block for mark, block in re.findall(r"(<!-- run: .*? -->\n)?```bash\n(.*?)```", text, re.DOTALL) if not mark
+    ]
+    for block in unmarked:
+        [where] = [place for begins, place in ELSEWHERE.items() if block.startswith(begins)]
+        assert (ROOT / where).is_file()
 
 
 def test_the_readme_names_only_make_targets_that_exist() -> None:

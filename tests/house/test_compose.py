@@ -118,3 +118,11 @@ def test_a_gpu_workers_image_holds_nothing_of_the_coordinators_side() -> None:
     stage = (ROOT / "Dockerfile").read_text().split(" AS gpu-worker")[1]
     copied = re.findall(r"^COPY (.+)$", stage, re.MULTILINE)
     assert copied and all(line.split()[0].startswith("workers") for line in copied)
+
+
+def test_the_operators_page_gives_folders_to_the_users_that_the_containers_are() -> None:
+    page, dockerfile = (ROOT / "docs" / "first-hour.md").read_text(), (ROOT / "Dockerfile").read_text()
+    [ours] = re.findall(r"useradd --uid (\d+)", dockerfile)
+    assert f"install -d -o {ours} -m 700 /srv/computenet/backups" in page
+    assert f"user {ours}" in COMPOSE["services"]["backups"]["volumes"][1]["source"]
+    assert "install -o 99 -m 400 /dev/stdin /srv/computenet/certificate.pem" in page  # haproxy's, in its image
