@@ -45,10 +45,10 @@ def read(given: Mapping[str, Any] | None) -> Receivers | None:
     Raises:
         Refused: names that are none, too many, or of nobody who is there.
     """
-    if not given or not any(given.get(kind) for kind in KINDS):
-        return None
-    if unknown := set(given) - set(KINDS):
+    if unknown := set(given or ()) - set(KINDS):
         raise Refused(f"receivers has no field {sorted(unknown)[0][:40]!r}; it takes pools and contributors.")
+    if not given or not any(given.values()):
+        return None
     lists = {kind: given.get(kind) or [] for kind in KINDS}
     for kind, names in lists.items():
         if not isinstance(names, Sequence) or isinstance(names, str) or not all(isinstance(n, str) for n in names):

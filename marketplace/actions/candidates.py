@@ -7,8 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Case, F, Q, When
 
 from marketplace.actions import audiences, challenges
 from marketplace.actions.pulse import OPEN
@@ -51,7 +50,9 @@ def candidates(now: datetime, asked: Collection[int | None] = ()) -> list[Candid
 def _rows() -> Any:
     """Those that neither rest nor stand aside, the machine's part under names of its own."""
     taking = Q(is_active=True, draining=False, aside="") & (Q(host=None) | Q(host__draining=False, host__aside=""))
-    machine = {f"machine_{name}": Coalesce(f"host__{name}", name) for name in OF_MACHINE}
+    machine = {
+        f"machine_{name}": Case(When(host=None, then=F(name)), default=F(f"host__{name}")) for name in OF_MACHINE
+    }
     return (
         Worker.objects.filter(taking)
         .filter(Q(host=None, enrolled_at__isnull=False) | Q(host__enrolled_at__isnull=False))

@@ -33,6 +33,7 @@ from marketplace.actions.locks import try_assigning
 from marketplace.actions.traces import about
 from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
+from marketplace.domain.money import MAX_MICRO
 from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
 
 logger = logging.getLogger(__name__)
@@ -159,8 +160,9 @@ def _waiting_rows(
 ) -> tuple[list[Job], dict[int, Demand], bool]:
     """The next jobs of each class that some free worker meets, whatever the backlog, locked; and are there more?
 
-    Of each class as many as workers are free for it, and some more, for those that a free worker may not have. A class
-    whose next jobs bar every free worker does not keep the others back.
+    Of each class as many as workers are free for it, and some more, for those that a free worker may not have. Jobs
+    whose reward no free worker's stake covers are passed over, however many, and a class whose next jobs bar every free
+    worker does not keep the others back.
     """
     free = [w for w in workers if w.online and not w.busy and w.free_slots > 0]
     jobs: list[Job] = []
@@ -168,12 +170,13 @@ def _waiting_rows(
     more = False
     for each in classes:
         demand = demand_of(each)
-        fit = sum(not shortfall(demand, worker) for worker in free)
+        fit = [worker for worker in free if not shortfall(demand, worker)]
         if not fit:
             continue
         demands[each.pk] = demand
-        limit = min(fit, settings.POLICY.batch) + PAST
-        rows = _pending(now).filter(resource_class=each).order_by("virtual_start").only(*LOOKED_AT)
+        limit = min(len(fit), settings.POLICY.batch) + PAST
+        covered = min(max(worker.exposure_left for worker in fit), MAX_MICRO)
+        rows = _pending(now).filter(resource_class=each, reward__lte=covered).order_by("virtual_start").only(*LOOKED_AT)
         found = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[:limit])
         jobs += found
         more = more or len(found) == limit

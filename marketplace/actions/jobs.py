@@ -62,22 +62,26 @@ def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey
     clients: dict[str, Client] = {}
     known: dict[str, Dataset] = {}
     found: dict[tuple[str, str], Audience | None] = {}
-    orders, plans = [], []
+    plans, asked, deadlines = [], [], []
     for number, each in enumerate(submissions):
         with _naming(number):
             if each.client_address not in clients:
                 clients[each.client_address] = find_client(address=each.client_address, user=user)
             plans.append(plan_named(each, user, known))
             _require_floor(plans[-1], _reward(each))
+            asked.append((plans[-1].dataset.pk, json.dumps(each.receivers, sort_keys=True)))
+            deadlines.append(_deadline_seconds(each))
     with transaction.atomic():
         lock_kept(planned.dataset for planned in plans)
-        for number, (each, planned) in enumerate(zip(submissions, plans, strict=True)):
-            asked = (planned.dataset.pk, json.dumps(each.receivers, sort_keys=True))
+        # Who may receive them is locked in one order, whatever the request's: two at once must not wait for each other.
+        for number in sorted(range(len(asked)), key=asked.__getitem__):
             with _naming(number):
-                if asked not in found:
-                    found[asked] = _audience(each, planned, user)
-                client = clients[each.client_address]
-                orders.append(Order(client, planned, found[asked], _reward(each), _deadline_seconds(each)))
+                if asked[number] not in found:
+                    found[asked[number]] = _audience(submissions[number], plans[number], user)
+        orders = [
+            Order(clients[each.client_address], planned, found[receivers], _reward(each), seconds)
+            for each, planned, receivers, seconds in zip(submissions, plans, asked, deadlines, strict=True)
+        ]
         jobs = enqueue(orders, api_key)
     for job in jobs:
         with about(job):

@@ -200,9 +200,8 @@ def _brought(submission: Submission, model: CatalogModel, user: Any) -> Abstract
     return datasets.sample_for(model=model)
 
 
-def _column(dataset: Dataset, key: str | int) -> dict[str, Any]:
+def _column(dataset: Dataset, by_name: Mapping[str, dict[str, Any]], key: str | int) -> dict[str, Any]:
     """The column of that name, or at that place counted from 0."""
-    by_name = {column["name"]: column for column in dataset.columns}
     if isinstance(key, str) and key in by_name:
         return by_name[key]
     if isinstance(key, int) and not isinstance(key, bool) and -len(by_name) <= key < len(by_name):
@@ -216,17 +215,18 @@ def _choose_columns(
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """The columns of the dataset that are used, and its target."""
     target: dict[str, Any] | None = None
+    by_name = {column["name"]: column for column in dataset.columns}
     if model.needs_target:
         chosen = submission.target
         if chosen is None:
             chosen = dataset.default_target or len(dataset.columns) - 1
-        target = _column(dataset, chosen)
+        target = _column(dataset, by_name, chosen)
     elif submission.target is not None:
         raise Refused(f"{model.name} takes no target.")
     if submission.columns is None:
         features = [column for column in dataset.columns if column is not target]
     else:
-        features = [_column(dataset, key) for key in submission.columns]
+        features = [_column(dataset, by_name, key) for key in submission.columns]
         if target is not None and any(column is target for column in features):
             raise Refused(f'The target "{target["name"]}" cannot be one of the columns that predict it.')
         names = [column["name"] for column in features]

@@ -9,7 +9,7 @@ from django.test import Client
 
 from marketplace.actions import keys, stakes, workers
 from marketplace.domain.errors import Forbidden, Refused
-from marketplace.models import ApiKey, Transfer, database_now
+from marketplace.models import ApiKey, Job, Transfer, database_now
 from tests.api.calls import ROWS, is_refused, post
 from tests.dashboard import cast
 
@@ -137,6 +137,27 @@ def test_a_limited_key_spends_up_to_its_limit_and_no_further(alice: Any) -> None
     is_refused(post(http, "/token/transfer", {"to": "bobs_lab", "amount": 0.000001}), 403)
     made.key.refresh_from_db()
     assert made.key.spent == made.key.spending_limit == 30_000_000
+
+
+def test_many_jobs_at_once_are_within_a_keys_limit_together_and_on_what_is_its_users_own(alice: Any) -> None:
+    made = a_key(alice, spending_limit=30)
+    http, bob = with_key(made), with_key(a_key(User.objects.get(username="bob")))
+    body = {"client_address": "alices_lab", "model_type": "linear_regression", "reward": 10, "data": ROWS}
+    assert post(http, "/job/submit", body).status_code == 200
+    job = {**body, "dataset": Job.objects.get().dataset_id}
+    del job["data"]
+    before = Transfer.objects.count()
+    assert "20 tokens more, and this takes 30" in is_refused(post(http, "/jobs", {"jobs": [job] * 3}), 403)
+    assert "jobs[1]: There is no client bobs_lab" in is_refused(
+        post(http, "/jobs", {"jobs": [job, job | {"client_address": "bobs_lab"}]}), 404
+    )
+    bobs = {"jobs": [job | {"client_address": "bobs_lab"}]}
+    assert "There is no dataset" in is_refused(post(bob, "/jobs", bobs), 404)
+    made.key.refresh_from_db()
+    assert (made.key.spent, Transfer.objects.count()) == (10_000_000, before)
+    assert post(http, "/jobs", {"jobs": [job] * 2}).status_code == 200
+    made.key.refresh_from_db()
+    assert made.key.spent == made.key.spending_limit
 
 
 def test_what_is_refused_for_another_reason_is_not_counted(alice: Any) -> None:

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from marketplace.actions import clients, coordination, jobs, quotes
 from marketplace.actions.audit import audit
-from marketplace.models import Assignment, Client, Event, Job, Network, Worker
+from marketplace.actions.submissions import Submission
+from marketplace.models import Assignment, Client, Event, Job, Network, Worker, database_now
 from tests import factories as make
 
 
@@ -70,6 +71,30 @@ def test_a_reward_above_what_the_stake_covers_waits():
     make.make_worker(stake=100)
     make.make_job(reward=1001)
     assert coordination.assign_pending() == 0
+
+
+@pytest.mark.django_db
+def test_jobs_that_no_free_workers_stake_covers_do_not_keep_back_those_behind_them():
+    make.make_client("alice", balance=1_000_000)
+    make.make_client("bob")
+    make.make_worker(stake=150)  # covers 1,500 tokens
+    data = make.make_job("bob", reward=1).dataset_id
+    many = Submission(client_address="alice", model_type="linear_regression", reward=1501, dataset=data)
+    jobs.submit_many(submissions=[many] * (coordination.PAST + 10), user=None)
+    make.run_to_end(Job.objects.get(client__address="bob"))
+    Network.objects.update(virtual_time=1_000.0)  # of much that others were served meanwhile
+    assert make.assign(make.make_job("bob", reward=1)).worker.name == "rtx4090"
+
+
+@pytest.mark.django_db
+def test_a_worker_is_heard_by_the_machine_that_computes_for_it():
+    host, worker = make.make_worker("host"), make.make_worker("worker")
+    Worker.objects.filter(pk=worker.pk).update(host=host)
+    Worker.objects.filter(pk=host.pk).update(last_heartbeat_at=None)
+    assert {each.id: each.online for each in coordination.candidates(database_now())} == {
+        str(host.pk): False,
+        str(worker.pk): False,
+    }
 
 
 @pytest.mark.django_db
@@ -138,6 +163,7 @@ def test_assigning_costs_the_same_statements_for_two_jobs_and_for_twenty():
     for count in (2, 20):
         for _ in range(count):
             make.make_job(reward=1)
+        Worker.objects.update(last_heartbeat_at=database_now())  # a slow run of this test makes them silent
         with CaptureQueriesContext(connection) as captured:
             assert coordination.assign_pending() == count
         costs.append(len(captured))

@@ -6,7 +6,8 @@ import io
 import numpy as np
 import pytest
 
-from marketplace.actions import datasets
+from marketplace.actions import datasets, submissions
+from marketplace.actions.submissions import Submission
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Account, Client, Dataset, Job, Transfer
 from tests import factories as make
@@ -31,6 +32,24 @@ def test_a_target_by_name_in_any_column_and_the_columns_to_use():
     dataset = upload()
     job = make.make_job(dataset=dataset.pk, target="size", columns=["rooms", "price"])
     assert (job.features, job.target) == ([2, 1], 0)
+
+
+def test_what_describes_the_columns_is_gone_through_as_often_for_many_names_as_for_one():
+    class Columns(list):
+        seen = 0
+
+        def __iter__(self):
+            Columns.seen += 1
+            return super().__iter__()
+
+    def times(names: list[str]) -> int:
+        described = [{"name": f"c{i}", "matrix_column": i, "missing": 0} for i in range(50)]
+        asked = Submission("alice", "pca_analysis", columns=names)
+        Columns.seen = 0
+        submissions._choose_columns(asked, MODELS["pca_analysis"], Dataset(columns=Columns(described)))
+        return Columns.seen
+
+    assert times(["c1"]) == times([f"c{i}" for i in range(50)])
 
 
 def test_the_last_column_is_the_target_where_none_is_named():

@@ -98,3 +98,17 @@ def test_the_same_key_makes_the_jobs_once(client: Client, dataset: str) -> None:
     assert again.json() == first.json() and again["Idempotency-Replayed"] == "true"
     assert Transfer.objects.filter(code="hold").count() == 1 + 3
     is_refused(post(client, "/jobs", {"jobs": [job(dataset)]}, headers=key), 422)
+
+
+def test_requests_that_name_the_same_datasets_in_other_orders_lock_them_in_one(client: Client, dataset: str) -> None:
+    """Else two at once could wait for each other, and one would fail."""
+    other = Job.objects.get(pk=submit_job(client, data=ROWS[:5]).json()["job_id"]).dataset_id
+    assert other != dataset
+
+    def locked(*names: str) -> list[str]:
+        with CaptureQueriesContext(connection) as captured:
+            assert post(client, "/jobs", {"jobs": [job(each) for each in names]}).status_code == 200
+        rights = [each["sql"] for each in captured if 'FROM "marketplace_datasetowner"' in each["sql"]]
+        return [name for sql in rights for name in names if name in sql]
+
+    assert locked(dataset, other) == locked(other, dataset) == sorted([dataset, other])

@@ -96,6 +96,7 @@ def test_a_pool_or_contributor_that_is_not_there_is_refused(carol: User, dataset
         ({"pools": ["lab"]}, "There is no pool 'lab'."),
         ({"contributors": ["eve"]}, "There is no contributor 'eve'."),
         ({"people": ["eve"], "pools": ["lab"]}, "receivers has no field 'people'"),
+        ({"pool": ["lab"]}, "receivers has no field 'pool'"),
         ({"pools": "lab"}, "receivers.pools must be a list of names"),
     ):
         with pytest.raises(Refused, match=sentence):
