@@ -42,6 +42,7 @@ app.conf.update(
         "marketplace.reverify": {"queue": "verification"},
         "marketplace.check_books": {"queue": "verification"},
         "marketplace.send_notices": {"queue": "verification"},
+        "marketplace.read_upload": {"queue": "verification"},
         "marketplace.sweep_data": {"queue": "verification"},
     },
     worker_hijack_root_logger=False,

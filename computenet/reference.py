@@ -35,6 +35,8 @@ MEANINGS = {
     "MAX_MATRIX_CELLS": "the most cells that a dataset's matrix may have",
     "MAX_RESULT_BYTES": "the largest answer of a worker",
     "MAX_UPLOAD_BYTES": "the largest upload of a dataset",
+    "MAX_DATASET_BYTES": "the largest file that comes in parts",
+    "UPLOAD_PART_BYTES": "of each of its parts but the last",
     "METRICS_KEY": "opens `GET /metrics` to Prometheus (20 characters or more); else operators alone may",
     "OIDC_CLIENT_ID": "this network's name at the single sign-on provider",
     "OIDC_CLIENT_SECRET": "its secret there",

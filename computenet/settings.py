@@ -217,6 +217,8 @@ WHITENOISE_USE_FINDERS = True
 # Bytes of a request's body, by what it may be; `computenet.asgi` refuses more before it is read.
 MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", default=4 * 1024**2)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=1024**3)
+MAX_DATASET_BYTES = env.int("MAX_DATASET_BYTES", default=16 * 1024**3)  # of a file that comes in parts
+UPLOAD_PART_BYTES = env.int("UPLOAD_PART_BYTES", default=8 * 1024**2)
 MAX_RESULT_BYTES = env.int("MAX_RESULT_BYTES", default=256 * 1024**2)
 BODY_IDLE_SECONDS = env.int("BODY_IDLE_SECONDS", default=30)  # without a byte, while a body is still to come
 MAX_MATRIX_CELLS = env.int("MAX_MATRIX_CELLS", default=200_000_000)

@@ -8,7 +8,7 @@ from urllib.parse import quote as quoted
 
 import numpy as np
 
-from computenet_client import config, frames
+from computenet_client import config, frames, parts
 from computenet_client.columns import Column, place
 from computenet_client.data import Dataset, Upload, is_frame, prepared, wanted
 from computenet_client.errors import NotFound, Refused
@@ -309,12 +309,21 @@ class Network:
             try:
                 answer = self.transport.call("GET", f"/datasets/{file.sha256}")
             except NotFound:
-                answer = self.transport.upload("/datasets", file.filename, file.file)
+                answer = self._brought(file)
             if answer["dataset_id"] != file.sha256:
                 raise Refused("The data changed while they were sent: send them again.")
             names = tuple(answer["columns"])
             self._there[file.sha256] = Dataset(file.sha256, answer["rows"], names, tuple(answer["text_columns"]))
         return self._there[file.sha256]
+
+    def _brought(self, file: Upload) -> dict[str, Any]:
+        """The dataset of a file that is sent now: large ones in parts, which go on after a cut."""
+        size_bytes = file.file.seek(0, 2)
+        file.file.seek(0)
+        if size_bytes <= parts.ABOVE_BYTES:
+            return self.transport.upload("/datasets", file.filename, file.file)
+        dataset_id = parts.send(self.transport, file, size_bytes)
+        return self.transport.call("GET", f"/datasets/{dataset_id}")
 
 
 def _plain(value: Any) -> Any:

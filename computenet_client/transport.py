@@ -96,6 +96,10 @@ class Transport:
         except requests.RequestException as error:
             raise Unreachable(f"The answer from {self.url} broke off: try again.") from error
 
+    def put(self, path: str, content: bytes) -> dict[str, Any]:
+        """Send bytes to a place of their own, where the same bytes again do no harm."""
+        return self._parsed(self._send("PUT", path, True, None, {"Content-Type": "application/octet-stream"}, content))
+
     def download(self, path: str, params: Mapping[str, Any], file: IO[bytes]) -> None:
         """Write the body of the answer into `file`, from its beginning."""
         deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE_SECONDS

@@ -27,6 +27,7 @@ VERIFY = "marketplace.verify"
 REVERIFY = "marketplace.reverify"
 CHECK_BOOKS = "marketplace.check_books"
 SEND_NOTICES = "marketplace.send_notices"
+READ_UPLOAD = "marketplace.read_upload"
 SWEEP_DATA = "marketplace.sweep_data"
 
 WOKEN = "computenet:woken"  # a key in Redis while a call to wake the coordinator is on its way
@@ -105,6 +106,16 @@ def reverify_now(row: int) -> bool:
 def check_books_now(row: int) -> bool:
     """Have the ledger replayed. False where Redis is away."""
     return _send(CHECK_BOOKS, [str(row)])
+
+
+def read_upload(upload: str) -> None:
+    """Have this upload read as soon as this transaction has committed."""
+    transaction.on_commit(lambda: read_upload_now(upload))
+
+
+def read_upload_now(upload: str) -> bool:
+    """Have an upload read. False where Redis is away."""
+    return _send(READ_UPLOAD, [upload])
 
 
 def send_notices_now() -> bool:

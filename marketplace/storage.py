@@ -1,6 +1,7 @@
 """Files: what was uploaded, the matrices made of it, what workers wrote back, and accepted results.
 
-All are immutable and named by their SHA-256, but for an accepted result, which is named by its job.
+All are immutable and named by their SHA-256, but for an accepted result, which is named by its job, and a file that
+still comes in parts, which is named by its upload.
 """
 
 import errno
@@ -8,7 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -17,7 +18,7 @@ from django.conf import settings
 
 from marketplace.domain.errors import NoRoom
 
-Kind = Literal["uploads", "matrices", "results", "answers"]
+Kind = Literal["uploads", "matrices", "results", "answers", "partial"]
 CHUNK_BYTES = 1024 * 1024
 
 
@@ -38,6 +39,22 @@ class Reserved:
     def write(self, content: Any) -> int:
         require_free(memoryview(content).nbytes)
         return self._file.write(content)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+class Told:
+    """A file whose writer is watched: `told` hears after each write how many bytes were written."""
+
+    def __init__(self, file: IO[bytes], told: Callable[[int], None]) -> None:
+        self._file, self._told, self._written = file, told, 0
+
+    def write(self, content: Any) -> int:
+        written = self._file.write(content)
+        self._written += memoryview(content).nbytes
+        self._told(self._written)
+        return written
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -79,6 +96,30 @@ def temporary(*, reserved: bool = False) -> Iterator[IO[bytes]]:
         raise
 
 
+def reserve(kind: Kind, name: str, size_bytes: int) -> None:
+    """Make a file of `size_bytes` zeros, which take no room until they are written over."""
+    target = path(kind, name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("wb") as file:
+        file.truncate(size_bytes)
+
+
+@contextmanager
+def reopened(kind: Kind, name: str) -> Iterator[IO[bytes]]:
+    """A file that `reserve` made, to write into while the disk has room for it.
+
+    Raises:
+        NoRoom: the disk is full.
+    """
+    try:
+        with path(kind, name).open("r+b") as file:
+            yield Reserved(file)  # type: ignore[misc]
+    except OSError as error:
+        if is_full(error):
+            raise NoRoom("The network's disk is full; try again when the operator has made room.") from None
+        raise
+
+
 def is_full(error: BaseException) -> bool:
     """Does `error` say that there is no room left, on the disk or in somebody's share of it?"""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -113,10 +154,12 @@ def delete(kind: Kind, name: str) -> None:
     path(kind, name).unlink(missing_ok=True)
 
 
-def sha256(file: IO[bytes]) -> str:
-    """The digest of the whole file, in hexadecimal."""
-    digest = hashlib.sha256()
+def sha256(file: IO[bytes], told: Callable[[int], None] = lambda done: None) -> str:
+    """The digest of the whole file, in hexadecimal. `told` hears as it goes how many bytes were read."""
+    digest, done = hashlib.sha256(), 0
     file.seek(0)
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
+        done += len(chunk)
+        told(done)
     return digest.hexdigest()

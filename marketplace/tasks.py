@@ -5,8 +5,18 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import books, checkpoints, coordination, deletion, notices, reverification, settlement
-from marketplace.dispatch import ASSIGN, CHECK_BOOKS, COORDINATE, REVERIFY, SEAL, SEND_NOTICES, SWEEP_DATA, VERIFY
+from marketplace.actions import books, checkpoints, coordination, deletion, notices, reverification, settlement, uploads
+from marketplace.dispatch import (
+    ASSIGN,
+    CHECK_BOOKS,
+    COORDINATE,
+    READ_UPLOAD,
+    REVERIFY,
+    SEAL,
+    SEND_NOTICES,
+    SWEEP_DATA,
+    VERIFY,
+)
 from marketplace.models import guards
 
 
@@ -48,6 +58,12 @@ def check_books(row: str) -> None:
 @shared_task(name=SWEEP_DATA)
 def sweep_data() -> None:
     deletion.delete_idle()
+    uploads.sweep()
+
+
+@shared_task(name=READ_UPLOAD)
+def read_upload(upload_id: str) -> None:
+    uploads.read(upload_id=UUID(upload_id))
 
 
 @worker_init.connect

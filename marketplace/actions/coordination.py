@@ -26,6 +26,7 @@ from marketplace.actions import (
     settlement,
     stakes,
     tallies,
+    uploads,
 )
 from marketplace.actions.candidates import candidates
 from marketplace.actions.events import record, record_all
@@ -67,6 +68,7 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     once.forget_old()
     tallies.take()
     records.take(previous)
+    uploads.send_waiting()
     books.ask_due()
     notices.run_due(previous)
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())

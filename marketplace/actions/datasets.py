@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -156,7 +156,7 @@ def store_upload(*, stream: BinaryIO, filename: str, user: Any) -> Dataset:
         file.flush()
         if not size:
             raise Refused("The file is empty.")
-        return _read(files, file, suffix, size, label=Path(filename).name[:120], user=user).keep()
+        return read_file(files, file, suffix, size, label=Path(filename).name[:120], user=user).keep()
 
 
 @contextmanager
@@ -182,7 +182,7 @@ def read_inline(*, data: object, input_data: str | None, user: Any) -> Iterator[
             arrays.save_archive(file, {"X": X} if y is None else {"X": X, "y": y})
             suffix = "npz"
         file.flush()
-        yield _read(files, file, suffix, file.tell(), label="inline", user=user)
+        yield read_file(files, file, suffix, file.tell(), label="inline", user=user)
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def sample_for(*, model: CatalogModel) -> Iterator[Brought]:
         arrays.save_archive(file, make_sample(model))
         file.flush()
         label = f"sample for {model.name}"
-        yield _read(files, file, "npz", file.tell(), label=label, user=None, sample=True)
+        yield read_file(files, file, "npz", file.tell(), label=label, user=None, sample=True)
 
 
 def _parse_rows(data: object) -> tuple[np.ndarray, np.ndarray | None]:
@@ -222,15 +222,33 @@ def _numbers(rows: object, name: str) -> np.ndarray:
         raise Refused(f"{name} holds a number too large to compute with.") from None
 
 
-def _read(
-    files: ExitStack, file: IO[bytes], suffix: str, size: int, *, label: str, user: Any, sample: bool = False
+def read_file(
+    files: ExitStack,
+    file: IO[bytes],
+    suffix: str,
+    size: int,
+    *,
+    label: str,
+    user: Any,
+    sample: bool = False,
+    name: str = "",
+    told: Callable[[int], None] | None = None,
 ) -> Brought:
-    """Make the matrix of `file`, into another temporary file that lives as long as `files`."""
-    name = storage.sha256(file)
+    """Make the matrix of `file`, into another temporary file that lives as long as `files`.
+
+    Args:
+        name: the file's SHA-256, where that is known.
+        told: hears, while the matrix is written, how many bytes it has.
+
+    Raises:
+        Refused: what its reader refuses.
+    """
+    name = name or storage.sha256(file)
     if found := Dataset.objects.filter(pk=name, deleted_at=None).first():
         return Brought(found, user=user, label=label)
     matrix = files.enter_context(storage.temporary(reserved=not sample))
-    columns, writer = READERS[suffix](Path(file.name), matrix, settings.MAX_MATRIX_CELLS)
+    into: Any = matrix if told is None else storage.Told(matrix, told)
+    columns, writer = READERS[suffix](Path(file.name), into, settings.MAX_MATRIX_CELLS)
     matrix_sha256, matrix_bytes = storage.sha256(matrix), matrix.seek(0, 2)
     dataset = Dataset(
         sha256=name,

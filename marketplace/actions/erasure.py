@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from marketplace import broker, storage
-from marketplace.actions import sealing
+from marketplace.actions import sealing, uploads
 from marketplace.actions.deletion import lock_data, purge
 from marketplace.actions.ledger import Posting, post, treasury
 from marketplace.actions.locks import keep_sealing_out
@@ -36,6 +36,7 @@ from marketplace.models import (
     Job,
     Notice,
     Result,
+    Upload,
     Worker,
     database_now,
 )
@@ -75,6 +76,8 @@ def erase_user(*, username: str) -> str:
         _forget_events(names - {""}, clients, workers)
         _forget_rows(names - {""}, user, clients, contributor, workers)
         _forget_log_ins(username, names - {""})
+        for upload in Upload.objects.select_for_update().filter(user=user):
+            uploads.drop(upload)
         rights = list(DatasetOwner.objects.filter(user=user).values_list("dataset", flat=True))
         user.delete()
         _delete_data(rights, stand_in)

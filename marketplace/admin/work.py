@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from marketplace import filters
 from marketplace.actions import jobs
 from marketplace.admin.base import OperatorAdmin, ReadOnlyAdmin, tokens
-from marketplace.models import Assignment, Dataset, Job, Matrix, ResourceClass, Result, Verdict
+from marketplace.models import Assignment, Dataset, Job, Matrix, ResourceClass, Result, Upload, UploadPart, Verdict
 
 REWARD, IN_ESCROW = tokens("reward", "reward"), tokens("escrow__balance", "in escrow")
 
@@ -40,6 +40,23 @@ class MatrixAdmin(ReadOnlyAdmin):
     @admin.display(description="size", ordering="matrix_bytes")
     def size(self, matrix: Matrix) -> str:
         return filters.size(matrix.matrix_bytes)
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnlyAdmin):
+    list_display = ["id", "label", "state", "progress", "size_bytes", "user", "created_at"]
+    list_filter = ["state", "created_at"]
+    list_select_related = ["user"]
+    search_fields = ["id", "label", "user__username"]
+    ordering = ["-created_at"]
+
+
+@admin.register(UploadPart)
+class UploadPartAdmin(ReadOnlyAdmin):
+    list_display = ["upload", "number"]
+    list_select_related = ["upload"]
+    search_fields = ["upload__id"]
+    ordering = ["-id"]
 
 
 @admin.register(ResourceClass)

@@ -16,6 +16,7 @@ from marketplace.storage import is_full
 LARGE = [
     ("POST", re.compile(r"/datasets|/dashboard/jobs/(new/)?"), b"multipart/form-data", "MAX_UPLOAD_BYTES"),
     ("POST", re.compile(r"/job/[0-9a-f-]{36}/predict"), b"multipart/form-data", "MAX_UPLOAD_BYTES"),
+    ("PUT", re.compile(r"/uploads/[0-9a-f-]{36}/parts/\d{1,6}"), b"application/octet-stream", "UPLOAD_PART_BYTES"),
     ("PUT", re.compile(r"/assignment/[0-9a-f-]{36}/result"), b"application/octet-stream", "MAX_RESULT_BYTES"),
 ]
 MULTIPART_OVERHEAD_BYTES = 64 * 1024  # boundaries and part headers around a file of the full size

@@ -19,6 +19,7 @@ from marketplace.api import (
     sealed,
     standing,
     token,
+    uploads,
     workers,
 )
 
@@ -62,6 +63,10 @@ urlpatterns = [
     path("datasets/<sha256:dataset_id>", datasets.OneDataset.as_view()),
     path("datasets/<sha256:dataset_id>/delete", datasets.DeleteDataset.as_view()),
     path("datasets/<sha256:dataset_id>/receivers", audiences.DatasetReceivers.as_view()),
+    path("uploads", uploads.Uploads.as_view()),
+    path("uploads/<uuid:upload_id>", uploads.OneUpload.as_view()),
+    path("uploads/<uuid:upload_id>/parts/<int:number>", uploads.Part.as_view()),
+    path("uploads/<uuid:upload_id>/finish", uploads.Finish.as_view()),
     path("pools", audiences.Pools.as_view()),
     path("pools/<name:name>", audiences.ChangeOnePool.as_view()),
     path("dataset/<sha256:sha256>", machines.Matrix.as_view()),

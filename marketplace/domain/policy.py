@@ -55,6 +55,7 @@ class Policy:
     notice_silent_seconds: float = 300  # without a heartbeat, until a worker's owner is told
     enrolment_key_seconds: float = 24 * 3600
     dataset_idle_seconds: float = 365 * 24 * 3600  # after which data that no job used are deleted; 0: never
+    upload_idle_seconds: float = 24 * 3600  # after which an upload that nobody went on with is deleted
     idempotency_key_seconds: float = 24 * 3600  # in which a request that is sent again gets the first one's answer
 
     web_away_after_seconds: float = 6  # without a sign of the web process, no lease runs out

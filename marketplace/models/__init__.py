@@ -17,6 +17,7 @@ from marketplace.models.once import IdempotencyKey
 from marketplace.models.sealed import Checkpoint, Leaf, LeafSalt, TreeNode, Unsealed
 from marketplace.models.standing import Contest, ReputationChange, Unbonding
 from marketplace.models.tally import Tally
+from marketplace.models.upload import Upload, UploadPart
 from marketplace.models.worker import Contributor, EnrolmentKey, MatrixCopy, Worker, heard_since
 
 __all__ = [
@@ -59,6 +60,8 @@ __all__ = [
     "TreeNode",
     "Unbonding",
     "Unsealed",
+    "Upload",
+    "UploadPart",
     "Verdict",
     "Worker",
     "database_now",

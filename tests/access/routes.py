@@ -52,6 +52,8 @@ def address(world: World, method: str, route: str) -> str:
         "<uuid:challenge_id>": "00000000-0000-4000-8000-000000000000",
         "<uuid:key_id>": world.her_key.key.pk,
         "<int:grant_id>": world.grant,
+        "<uuid:upload_id>": world.upload,
+        "<int:number>": 0,
         "<sha256:dataset_id>": world.dataset,
         "<sha256:sha256>": world.live.job.dataset.matrix_sha256,
         "<slug:name>": "coefficients",
@@ -80,6 +82,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/worker/<name:name>/stake": {"amount": 1},
     "/worker/<name:name>/unstake": {"amount": 1},
     "/datasets/<sha256:dataset_id>/receivers": {"contributors": ["alice"]},
+    "/uploads": {"filename": "more.csv", "size_bytes": 100, "sha256": "a" * 64},
     "/pools/<name:name>": {"add": ["alices_gpu"]},
     "/worker/<name:name>/schedule": {"schedule": "22:00-06:00"},
     "/client/register": {"client_address": "second_lab"},
@@ -143,6 +146,8 @@ def _call(http: Any, world: World, method: str, route: str, more: dict[str, Any]
         return send(url, contested)
     if route == "/worker/<name:name>/contest":
         body: Any = contested
+    elif "/parts/" in route:
+        return send(url, b"x", content_type="application/octet-stream")
     elif route == "/assignment/<uuid:assignment_id>/result":
         digest = hashlib.sha256(b"x").hexdigest()
         headers = {FENCE_HEADER: "1", DIGEST_HEADER: digest, SECONDS_HEADER: "0.1"}

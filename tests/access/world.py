@@ -7,13 +7,25 @@ Bob is client and contributor too, and has none of hers. Olga operates.
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
 
-from marketplace.actions import coordination, datasets, grants, invitations, jobs, keys, minting, tokens, workers
+from marketplace.actions import (
+    coordination,
+    datasets,
+    grants,
+    invitations,
+    jobs,
+    keys,
+    minting,
+    tokens,
+    uploads,
+    workers,
+)
 from marketplace.actions.submissions import Submission
 from marketplace.domain.access import Scope
 from marketplace.models import Account, Assignment, Job, Network, Worker, database_now
@@ -37,6 +49,7 @@ class World:
     accepted: Assignment
     rejected: Assignment
     dataset: str
+    upload: UUID
     her_key: keys.MadeKey
     grant: int
     invitation: str
@@ -87,7 +100,8 @@ def build(settings: Any) -> World:
     }
     secrets = [made.secret for made in (her_key, read_only, operators)]
     secrets += [invitation, her_gpu, his_gpu, hers.reply["secret"], his.reply["secret"], PASSWORD]
-    things = (verified, pending, live, accepted, rejected, dataset, her_key, grant, invitation)
+    upload = uploads.create(filename="large.csv", size_bytes=1, sha256="b" * 64, user=alice).pk
+    things = (verified, pending, live, accepted, rejected, dataset, upload, her_key, grant, invitation)
     Network.objects.update(last_cycle_at=database_now())  # the network is at work
     return World(alice, bob, olga, *things, senders, secrets)
 
