@@ -40,6 +40,7 @@ class _Line:
 
     client: Client  # with its wallet
     open_jobs: int
+    other_demands: int  # among them, beside those of the new jobs
     virtual_time: float
     now: datetime
 
@@ -48,17 +49,18 @@ def enqueue(orders: Sequence[Order], api_key: ApiKey | None) -> list[Job]:
     """Hold the rewards and put the jobs into the queue, in this order. Must be called in a transaction.
 
     Raises:
-        Refused: more open jobs than a client may have.
+        Refused: more open jobs, or jobs of more different demands, than a client may have.
         Forbidden: the spending limit of `api_key`.
         InsufficientFunds
     """
-    lines = _lines({order.client.pk for order in orders})
+    needs = [(order.plan.demand, order.audience) for order in orders]
+    _require_few_demands(len(set(needs)))
+    classes = {need: _class_of(*need) for need in dict.fromkeys(needs)}
+    lines = _lines({order.client.pk for order in orders}, list(classes.values()))
     _require_few_open(lines, orders)
     starts = _draw_places(lines, orders)
     ids = [uuid.uuid4() for _ in orders]
     escrows = open_accounts(AccountKind.ESCROW, [str(job_id) for job_id in ids])
-    needs = [(order.plan.demand, order.audience) for order in orders]
-    classes = {need: _class_of(*need) for need in dict.fromkeys(needs)}
     jobs = Job.objects.bulk_create(
         Job(
             id=job_id,
@@ -91,17 +93,24 @@ def enqueue(orders: Sequence[Order], api_key: ApiKey | None) -> list[Job]:
     return jobs
 
 
-def _lines(clients: set[int]) -> dict[int, _Line]:
+def _lines(clients: set[int], classes: Sequence[ResourceClass]) -> dict[int, _Line]:
     """The clients' rows are locked: the jobs of each queue one behind the other."""
     rows = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet")
     found = {}
     for client in rows.filter(pk__in=clients).order_by("pk"):
         count = Func("pk", function="COUNT", output_field=IntegerField())
+        kinds = Func("resource_class", function="COUNT", template="%(function)s(DISTINCT %(expressions)s)",
+                     output_field=IntegerField())  # fmt: skip
+        open_jobs = _open_jobs(client)
+        others = open_jobs.exclude(resource_class__in=classes)
         seen = Network.objects.annotate(
-            open_jobs=Subquery(_open_jobs(client).annotate(count=count).values("count")), now=DatabaseNow()
+            open_jobs=Subquery(open_jobs.annotate(count=count).values("count")),
+            other_demands=Subquery(others.annotate(count=kinds).values("count")),
+            now=DatabaseNow(),
         )
-        time, open_jobs, now = seen.values_list("virtual_time", "open_jobs", "now").get(pk=1)
-        found[client.pk] = _Line(client, open_jobs, time, now)
+        found[client.pk] = _Line(
+            client, *seen.values_list("open_jobs", "other_demands", "virtual_time", "now").get(pk=1)
+        )
     return found
 
 
@@ -124,6 +133,16 @@ def _require_few_open(lines: dict[int, _Line], orders: Sequence[Order]) -> None:
                 f"You have {line.open_jobs:,} open jobs, and {most:,} is the most; wait until some have ended, or "
                 "cancel some."
             )
+        _require_few_demands(line.other_demands + len({(order.plan.demand, order.audience) for order in orders}))
+
+
+def _require_few_demands(demands: int) -> None:
+    """Matching asks for each demand by itself, so that one client's many would keep everybody waiting."""
+    if demands > (most := settings.POLICY.open_demands_per_client):
+        raise Refused(
+            f"Your open jobs would make {demands:,} different demands of workers, and {most:,} is the most; let more "
+            "of them demand the same."
+        )
 
 
 def _draw_places(lines: dict[int, _Line], orders: Sequence[Order]) -> list[float]:

@@ -73,6 +73,7 @@ class Policy:
     verification_tries: int = 3
     newcomer_share: float = 0.25  # of the work that the best worker gets, for one without a record
     open_jobs_per_client: int = 5000
+    open_demands_per_client: int = 100  # different ones among them: each is matched by itself
     batch: int = 500  # jobs of one class that one transaction assigns
     worker_memory_bytes: int = 4 * 1024**3  # a job may use at most this much on a worker that reports no memory
 

@@ -87,6 +87,31 @@ def test_a_client_may_have_so_many_open_jobs_and_no_more(policy):
     assert make.make_job(reward=1).state == "pending"
 
 
+def test_open_jobs_make_so_many_different_demands_and_no_more(policy):
+    """Each is matched by itself: thousands would hold up everybody's jobs until their leases had run out."""
+    policy(open_demands_per_client=2)
+    make.make_client()
+    make.make_client("bob")
+    data = make.make_job(reward=1, requirements={"min_memory_bytes": 1}).dataset_id
+    make.make_job(reward=1, requirements={"min_memory_bytes": 2})
+    with pytest.raises(Refused, match="3 different demands of workers, and 2 is the most"):
+        make.make_job(reward=1, requirements={"min_memory_bytes": 3})
+    assert make.make_job(reward=1, requirements={"min_memory_bytes": 1}).state == "pending"
+    asked = [
+        Submission(
+            client_address="bob",
+            model_type="linear_regression",
+            reward=1,
+            dataset=data,
+            requirements={"min_memory_bytes": size},
+        )
+        for size in (1, 2, 3)
+    ]
+    with pytest.raises(Refused, match="3 different demands"):
+        jobs.submit_many(submissions=asked, user=None)
+    assert len(jobs.submit_many(submissions=asked[:2], user=None)) == 2
+
+
 def test_several_clients_of_one_user_share_the_cap(policy):
     policy(open_jobs_per_client=1)
     user = get_user_model().objects.create_user("spammer")
