@@ -17,7 +17,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-live pictures docs lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-all bench-live pictures docs lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -79,6 +79,9 @@ bench: $(DEV_STAMP) ## What checking an answer costs beside scikit-learn's own f
 
 bench-throughput: $(DEV_STAMP) ## Small jobs a second from submission to payment, beside bare Celery's tasks that do nothing
 	$(ENV_PYTHON) -m benchmarks.throughput
+
+bench-all: $(DEV_STAMP) ## Everything that is measured, beside what it is held against (BENCH_ARGS="--small --json")
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(ENV_PYTHON) -m benchmarks.everything $(BENCH_ARGS)
 
 bench-live: $(DEV_STAMP) ## What 200 open pages cost while 20 jobs a second end, for 5 minutes; then 1,000 pages
 	$(ENV_PYTHON) -m benchmarks.live

@@ -15,7 +15,9 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from marketplace import broker
+from marketplace.domain.lifecycle import JobState
 from marketplace.measures import UNSENT
+from marketplace.models import Job
 from workers.protocol import TASK_NAME
 
 logger = logging.getLogger(__name__)
@@ -67,6 +69,19 @@ def wake_coordinator() -> None:
     One call to wake stands for all that come before the coordinator heeds it: under load most need no message.
     """
     transaction.on_commit(_wake)
+
+
+def wake_for_a_free_worker() -> None:
+    """Have pending jobs assigned as soon as this transaction has committed, where any wait then.
+
+    One that is submitted later wakes the coordinator itself, and finds the worker free.
+    """
+    transaction.on_commit(_wake_where_jobs_wait)
+
+
+def _wake_where_jobs_wait() -> None:
+    if Job.objects.filter(state=JobState.PENDING.value).exists():
+        _wake()
 
 
 def wake_again() -> None:

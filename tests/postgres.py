@@ -95,6 +95,13 @@ class Server:
     def url(self, database: str = "postgres") -> str:
         return f"postgres://postgres:{self.password}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        """Of the process above all others."""
+        if self._process is None:
+            raise RuntimeError("the server does not run")
+        return self._process.pid
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # a "fast" stop: SIGTERM would wait for clients

@@ -266,7 +266,7 @@ def _write_result(
         )
         notifications.changed("jobs", "workers")
         dispatch.verify(str(live.pk))
-        dispatch.wake_coordinator()  # the worker is free
+        dispatch.wake_for_a_free_worker()
     with about(job, live):
         logger.info("Assignment %s is answered by %s.", live.pk, live.worker_id)
 

@@ -46,7 +46,7 @@ def end_attempt(
         reason=reason,
     )
     notifications.changed("workers")
-    dispatch.wake_coordinator()  # a worker is free
+    dispatch.wake_for_a_free_worker()
     return now
 
 

@@ -1,8 +1,9 @@
 """What a small job costs on its way from submission to payment: statements, messages, writes to the disk."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 from django.db import connection
@@ -10,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from marketplace import broker, dispatch
 from marketplace.actions import coordination
-from marketplace.models import Challenge, Job
+from marketplace.models import Assignment, Challenge, Job
 from tests import factories as make
 
 # Statements, BEGIN and COMMIT among them; PostgreSQL is asked for the time and for locks besides.
@@ -92,6 +93,26 @@ def test_a_burst_of_submissions_wakes_the_coordinator_once_until_it_looks(
     with django_capture_on_commit_callbacks(execute=True):
         make.make_job(dataset=dataset)
     assert sent == [dispatch.ASSIGN] * 2, "what comes after the coordinator has looked wakes it anew"
+
+
+def test_a_free_worker_wakes_the_coordinator_only_where_a_job_waits(
+    dataset: str, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(dispatch, "_send", lambda name, args, **options: sent.append(name))
+    monkeypatch.setattr(broker, "claim", lambda key, seconds: True)
+    with django_capture_on_commit_callbacks(execute=True):
+        live(dataset, lambda step: nullcontext())
+    assert Counter(sent)[dispatch.ASSIGN] == 1, "its submission"
+    make.make_job(dataset=dataset)
+    waiting = make.make_job(dataset=dataset)
+    coordination.assign_if_active()
+    sent.clear()
+    assignment = Assignment.objects.select_related("worker__host", "job__dataset").get(state="dispatched")
+    make.start(assignment)
+    with django_capture_on_commit_callbacks(execute=True):
+        make.submit_answer(assignment, make.right_answer(assignment.job))
+    assert dispatch.ASSIGN in sent and waiting.pk != assignment.job_id
 
 
 def test_a_call_to_wake_that_was_lost_keeps_later_ones_back_for_a_second_only() -> None:

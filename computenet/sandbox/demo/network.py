@@ -1,5 +1,6 @@
 """The network as any program outside sees it: HTTP, with the calls of the API's documentation."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
@@ -46,6 +47,10 @@ class Network:
     def submit(self, **job: Any) -> str:
         job_id: str = self._call("POST", "/job/submit", json=job)["job_id"]
         return job_id
+
+    def submit_many(self, jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+        job_ids: list[str] = self._call("POST", "/jobs", json={"jobs": jobs})["job_ids"]
+        return job_ids
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self._call("GET", f"/job/{job_id}/status")
