@@ -72,7 +72,7 @@ def _in_hand() -> tuple[Counter[Any], Counter[Any], set[Any]]:
     exposed: Counter[Any] = Counter()
     taken: Counter[Any] = Counter()
     busy = set()
-    live = Assignment.objects.filter(state__in=[state.value for state in LIVE]).order_by()
+    live = Assignment.objects.filter(ended_at=None, state__in=[state.value for state in LIVE]).order_by()
     for worker, host, reward, state in live.values_list("worker", "worker__host", "job__reward", "state"):
         exposed[worker] += reward
         if state in OPEN:

@@ -30,7 +30,7 @@ def expire_leases() -> int:
     now = database_now()
     if web_is_away(now):
         return 0
-    expired = Assignment.objects.filter(state__in=OPEN, lease_expires_at__lt=now)
+    expired = Assignment.objects.filter(ended_at=None, state__in=OPEN, lease_expires_at__lt=now)
     return sum(_expire(pk) for pk in expired.values_list("pk", flat=True)[:SWEEP])
 
 
@@ -77,6 +77,7 @@ def resend_lost() -> int:
     lost = (
         Assignment.objects.filter(
             Q(sent_at=None) | Q(sent_at__lt=late),
+            ended_at=None,
             state=AssignmentState.DISPATCHED.value,
             lease_expires_at__gte=now,
             created_at__lt=late,

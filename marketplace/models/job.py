@@ -140,6 +140,8 @@ class Assignment(models.Model):
                 name="assignment_open_leases",
             ),
             models.Index(fields=["worker", "-created_at"], name="assignment_by_worker"),
+            # SQLite does not see that a list of parameters is the list of a condition; a NULL it does.
+            models.Index(fields=["lease_expires_at"], condition=Q(ended_at=None), name="assignment_live"),
             models.Index(fields=["ended_at"], condition=Q(ended_at__isnull=False), name="assignment_by_end"),
         ]
         constraints = [

@@ -1,0 +1,63 @@
+"""What a job's way asks of the database finds its rows by an index, and costs the same whatever else is there."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from marketplace.actions import coordination
+from marketplace.models import Challenge
+from tests import factories as make
+
+# Tables that grow with the work. (Those of workers are read whole: a choice is made among all of them.)
+GROWING = ("job", "assignment", "result", "verdict", "event", "account", "transfer", "dataset", "client")
+SCAN = re.compile(rf"(?:Seq Scan on|SCAN) \"?marketplace_({'|'.join(GROWING)})\b(?!.* USING )")
+
+
+@contextmanager
+def asked(found: list[tuple[str, Any]]) -> Iterator[None]:
+    """Every statement inside that reads or changes rows, with its parameters."""
+
+    def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        ends_at_once = sql.endswith("ORDER BY 1 DESC LIMIT 1")  # the newest of all rows, by the primary key
+        if sql.startswith(("SELECT", "UPDATE")) and "marketplace_" in sql and not ends_at_once:
+            found.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(keep):
+        yield
+
+
+def plan_of(sql: str, params: Any) -> str:
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")  # a small table is read whole where that is let
+            cursor.execute(f"EXPLAIN {sql}", params)
+        else:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}", params)
+        return "\n".join(str(row[-1]) for row in cursor.fetchall())
+
+
+@pytest.mark.django_db
+def test_no_step_of_a_jobs_life_reads_a_growing_table_whole() -> None:
+    make.make_client()
+    worker = make.make_worker()
+    Challenge.objects.all().delete()
+    first = make.make_job(data=make.rows(24, 3))
+    make.run_to_end(first)
+    statements: list[tuple[str, Any]] = []
+    with asked(statements):
+        job = make.make_job(dataset=first.dataset_id)
+        assert coordination.assign_if_active() == 1
+        assignment = job.assignments.select_related("worker__host", "job__dataset").get()
+        make.start(assignment)
+        make.beat(worker, assignment)
+        make.submit_answer(assignment, make.right_answer(job))
+        assert make.verify(assignment) == "accepted"
+        coordination.run_cycle()
+    assert len(statements) > 60
+    whole = {(SCAN.search(plan)[0], sql) for sql, params in statements if SCAN.search(plan := plan_of(sql, params))}
+    assert not whole, "\n\n".join(f"{what}:\n{sql}" for what, sql in sorted(whole))
