@@ -15,7 +15,7 @@ from marketplace.models import Assignment, Challenge, Job
 from tests import factories as make
 
 # Statements, BEGIN and COMMIT among them; PostgreSQL is asked for the time and for locks besides.
-STEPS = {"submit": 14, "assign": 16, "start": 8, "answer": 10, "verify": 22}
+STEPS = {"submit": 15, "assign": 16, "start": 8, "answer": 10, "verify": 22}
 NO_WORK = 6
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('marketplace', '0014_deletion'),
+        ('marketplace', '0015_uploads'),
     ]
 
     operations = [
