@@ -5,6 +5,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from django.conf import settings
+
 from marketplace import csv_files, storage
 from marketplace.actions.matrices import layout_of, stored_table
 from marketplace.actions.results import map_arrays
@@ -39,13 +41,19 @@ class Model:
         each = class_names(self.arrays, self.layout.classes) if "classes" in self.arrays else []
         return ["prediction", *(f"probability_{name}" for name in each)]
 
+    @property
+    def most_rows(self) -> int:
+        """How many rows are told in one call, which nobody pays for: writing a number takes ten times its reading."""
+        return max(1, settings.MAX_MATRIX_CELLS // (len(self.layout.features) + 10 * len(self.names)))
+
     def rows(self, blocks: Iterator[Block], *, strict: bool) -> Iterator[Row]:
         """A row of values for each row of the blocks; of one with a gap that nothing stands in for, nothing.
 
         Raises:
             Refused: where `strict`, a gap that the recipe refuses, or a level that the fit did not see.
         """
-        step, done = max(1, BLOCK_CELLS // len(self.layout.features)), 0
+        features, done = len(self.layout.features), 0
+        step = max(1, BLOCK_CELLS // (features + len(self.names)))
         for block in blocks:
             for part in block.parts(step):
                 X, _, whole = self.layout.encode(part, target=False, strict=strict, first_row=done + 1)
@@ -78,6 +86,15 @@ def own_table(*, job: Job) -> tuple[list[str], Iterator[Row]]:
     return [*names, *added], rows
 
 
+def _at_most(rows: int, blocks: Iterator[Block]) -> Iterator[Block]:
+    done = 0
+    for block in blocks:
+        done += len(block)
+        if done > rows:  # a few bytes of Parquet may say any number of rows
+            raise Refused(f"The file has too many rows: of this model's columns {rows:,} are taken at a time.")
+        yield block
+
+
 def predict(*, job: Job, stream: BinaryIO, filename: str) -> IO[bytes]:
     """A CSV file of what the model says of each row of a file that was brought, with a header; open at its beginning.
 
@@ -100,7 +117,7 @@ def predict(*, job: Job, stream: BinaryIO, filename: str) -> IO[bytes]:
         file.flush()
         out = files.enter_context(storage.temporary(reserved=True))
         known = {*recipe.columns, *job.dataset.column_names}
-        blocks = brought(Path(file.name), suffix, *model.columns, recipe.columns, known)
+        blocks = _at_most(model.most_rows, brought(Path(file.name), suffix, *model.columns, recipe.columns, known))
         for lines in csv_files.lines(model.names, model.rows(blocks, strict=True)):
             out.write(lines)
         out.flush()

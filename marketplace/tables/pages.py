@@ -4,10 +4,13 @@ What the footer says of sizes is not believed: a page's header decides how much 
 structs of Thrift's compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_DEPTH = 16
+DICTIONARY_PAGE, DATA_PAGE_V2 = 2, 3
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
 
 
@@ -15,12 +18,24 @@ class Damaged(ValueError):
     """It is no page header."""
 
 
+@dataclass(frozen=True)
+class Page:
+    """What a page's header says. `encoding` is that of its values, as `Encoding` of parquet.thrift numbers them."""
+
+    unpacked_bytes: int
+    packed_bytes: int
+    values: int
+    encoding: int
+    is_dictionary: bool
+
+
 class _Header:
-    """The fields of a struct in `content`, of which numbers at the top are kept in `numbers` by their field's id."""
+    """The fields of a struct in `content`: `numbers` at the top by their field's id, `inner` those of its structs."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
         self.numbers: dict[int, int] = {}
+        self.inner: dict[int, int] = {}
         self._struct(0)
 
     def _byte(self) -> int:
@@ -47,8 +62,8 @@ class _Header:
             field = field + delta if delta else self._zigzag()
             if kind in (I16, I32, I64):
                 value = self._zigzag()
-                if depth == 0:
-                    self.numbers[field] = value
+                if depth < 2:
+                    (self.inner if depth else self.numbers)[field] = value
             elif kind not in (TRUE, FALSE):
                 self._skip(kind, depth + 1)
 
@@ -83,21 +98,21 @@ class _Header:
             raise Damaged
 
 
-def largest_page(file: IO[bytes], start: int, size_bytes: int) -> int:
-    """The most bytes that one page of a column chunk of `size_bytes` from `start` unpacks to.
+def read_pages(file: IO[bytes], start: int, size_bytes: int) -> Iterator[Page]:
+    """The pages of a column chunk of `size_bytes` from `start`.
 
     Raises:
-        Damaged: its headers do not fill it.
+        Damaged: their headers do not fill it.
     """
-    largest, at, end = 0, start, start + size_bytes
+    at, end = start, start + size_bytes
     while at < end:
         file.seek(at)
         header = _Header(file.read(min(MAX_HEADER_BYTES, end - at)))
-        unpacked, packed = header.numbers.get(2, -1), header.numbers.get(3, -1)
+        kind, unpacked, packed = (header.numbers.get(field, -1) for field in (1, 2, 3))
         if unpacked < 0 or packed < 0:
             raise Damaged
-        largest = max(largest, unpacked, packed)
+        encoding = header.inner.get(4 if kind == DATA_PAGE_V2 else 2, 0)
+        yield Page(unpacked, packed, header.inner.get(1, 0), encoding, kind == DICTIONARY_PAGE)
         at += header.at + packed
     if at != end:
         raise Damaged
-    return largest

@@ -1,6 +1,6 @@
 """Reading Parquet: flat columns in blocks of rows, within limits that are checked before anything is unpacked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from marketplace.domain.errors import Refused
 from marketplace.tables.matrix import Column, MatrixWriter
-from marketplace.tables.pages import Damaged, largest_page
+from marketplace.tables.pages import Damaged, Page, read_pages
 
 MAX_COLUMNS = 20_000
 MAX_FOOTER_BYTES = 32 * 1024**2
@@ -21,15 +21,20 @@ MAX_UNPACKED_BYTES = 256 * 1024**2  # of a page of each column at a time, as a r
 MAX_TEXT = 32_768  # characters of one cell
 MAX_KEPT = 201  # characters of a cell that may be a category
 BATCH_CELLS = 200_000
+BATCH_BYTES = 64 * 1024**2
+MAX_PAGES = 500_000
+DELTA_BYTE_ARRAY = 7  # of a text only what differs from the one before is written, so a small page may hold any size
 UNREADABLE = "The Parquet file cannot be read: it is damaged, or encrypted."
+PREFIXES = "The file has a column in the encoding DELTA_BYTE_ARRAY, which is not taken: write it plain."
+NO_TEXT = "The file holds a text that is not UTF-8, or a moment in a time zone that is not known."
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def _refusing(sentence: str = UNREADABLE) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        raise Refused(UNREADABLE) from error
+        raise Refused(sentence) from error
 
 
 def _opened(path: Path, texts: Sequence[str] = ()) -> pq.ParquetFile:
@@ -56,6 +61,8 @@ def schema_of(path: Path) -> dict[str, str]:
     with _refusing(), _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         found = {field.name: _dtype(field) for field in schema}
+        if any("\0" in name for name in found):
+            raise Refused("The name of a column holds a NUL character.")
         if len(found) != len(schema):
             raise Refused("Two columns of the file have the same name.")
         if not 1 <= len(found) <= MAX_COLUMNS:
@@ -81,20 +88,29 @@ def _dtype(field: pa.Field) -> str:
     raise Refused(f'Column "{field.name[:80]}" is {str(kind)[:40]}: columns must hold numbers, text or dates.')
 
 
+def _pages(file: IO[bytes], chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
+    starts = [chunk.data_page_offset, *([chunk.dictionary_page_offset] if chunk.has_dictionary_page else [])]
+    return read_pages(file, min(starts), chunk.total_compressed_size)
+
+
 def _require_small_pages(path: Path, metadata: pq.FileMetaData) -> None:
+    pages = 0
     with path.open("rb") as file:
         for group in range(metadata.num_row_groups):
             row_group, together = metadata.row_group(group), 0
             for i in range(row_group.num_columns):
-                chunk = row_group.column(i)
-                starts = [
-                    chunk.data_page_offset,
-                    *([chunk.dictionary_page_offset] if chunk.has_dictionary_page else []),
-                ]
+                largest = 0
                 try:
-                    together += largest_page(file, min(starts), chunk.total_compressed_size)
+                    for page in _pages(file, row_group.column(i)):
+                        pages += 1
+                        largest = max(largest, page.unpacked_bytes, page.packed_bytes)
+                        if page.encoding == DELTA_BYTE_ARRAY and not page.is_dictionary:
+                            raise Refused(PREFIXES)
+                        if pages > MAX_PAGES:
+                            raise Refused(f"The file has more than {MAX_PAGES:,} pages: write it with larger ones.")
                 except (Damaged, OSError, OverflowError):
                     raise Refused(UNREADABLE) from None
+                together += largest
             if together > MAX_UNPACKED_BYTES:
                 raise Refused(
                     "The file's pages unpack to more than 256 MiB at a time: write it with smaller pages or with fewer "
@@ -102,9 +118,32 @@ def _require_small_pages(path: Path, metadata: pq.FileMetaData) -> None:
                 )
 
 
+def _rows_at_once(path: Path, metadata: pq.FileMetaData, names: Sequence[str]) -> int:
+    """How many rows a batch has, so that it unpacks to about `BATCH_BYTES` wherever in the file it lies.
+
+    A reader holds every different text of a batch, of as many pages as it takes.
+    """
+    row_bytes, wanted = dict.fromkeys(names, 0), set(names)
+    with path.open("rb") as file:
+        for group in range(metadata.num_row_groups):
+            row_group = metadata.row_group(group)
+            for chunk in (row_group.column(i) for i in range(row_group.num_columns)):
+                if chunk.path_in_schema not in wanted:
+                    continue
+                shared = each = 0
+                for page in _pages(file, chunk):
+                    if page.is_dictionary:
+                        shared += page.unpacked_bytes // max(row_group.num_rows, 1)
+                    else:
+                        each = max(each, page.unpacked_bytes // max(page.values, 1))
+                row_bytes[chunk.path_in_schema] = max(row_bytes[chunk.path_in_schema], shared + each)
+    return max(1, min(BATCH_CELLS // len(names), BATCH_BYTES // max(sum(row_bytes.values()), 1)))
+
+
 def _batches(path: Path, names: Sequence[str], texts: Sequence[str]) -> Iterator[pa.RecordBatch]:
     with _refusing(), _opened(path, texts) as file:
-        yield from file.iter_batches(max(1, BATCH_CELLS // len(names)), columns=list(names), use_threads=False)
+        rows = _rows_at_once(path, file.metadata, names)
+        yield from file.iter_batches(rows, columns=list(names), use_threads=False)
 
 
 def floats(cells: pa.Array) -> NDArray[np.float64]:
@@ -116,6 +155,7 @@ def floats(cells: pa.Array) -> NDArray[np.float64]:
     return pc.cast(cells, pa.float64(), safe=False).fill_null(float("nan")).to_numpy(zero_copy_only=False)
 
 
+@_refusing(NO_TEXT)
 def texts(cells: pa.Array, most: int = MAX_KEPT) -> pa.Array:
     """Cells as text of at most `most` characters: the cut comes before what many rows share is written out for each.
 
@@ -126,29 +166,48 @@ def texts(cells: pa.Array, most: int = MAX_KEPT) -> pa.Array:
         cells = pc.cast(cells, pa.int8())
     if not pa.types.is_dictionary(cells.type):
         return pc.cast(cells, pa.string())
+    return pc.utf8_slice_codeunits(_values(cells), 0, most).take(cells.indices)
+
+
+def _values(cells: pa.Array) -> pa.Array:
     values = pc.cast(cells.dictionary, pa.string())
     if len(values) and (pc.max(pc.utf8_length(values)).as_py() or 0) > MAX_TEXT:
         raise Refused(f"The file holds a text of more than {MAX_TEXT:,} characters in one cell.")
-    return pc.utf8_slice_codeunits(values, 0, most).take(cells.indices)
+    return values
 
 
-def text_batches(path: Path, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """These columns as text, in blocks of rows; a missing cell is null."""
+def text_batches(path: Path, names: Sequence[str], numeric: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    """These columns as text, in blocks of rows; a missing cell is null.
+
+    Of them, those that are `numeric` and hold numbers come as float64, the same as `read` makes of them.
+    """
+    numbers = set(numeric)
     for batch in _batches(path, names, names):
-        yield pa.RecordBatch.from_arrays([texts(batch.column(name)) for name in names], names=list(names))
+        found = []
+        for name in names:
+            plain = name in numbers and _dtype(batch.schema.field(name)) != "text"
+            found.append(pa.array(floats(batch.column(name))) if plain else texts(batch.column(name)))
+        yield pa.RecordBatch.from_arrays(found, names=list(names))
 
 
 def cells(path: Path) -> Iterator[tuple[Any, ...]]:
     """The cells of each row: numbers and texts; None for what is missing."""
     kinds = schema_of(path)
     named = [name for name, kind in kinds.items() if kind == "text"]
-    read: dict[bool, Callable[[pa.Array], pa.Array]] = {
-        True: lambda cell: texts(cell, MAX_TEXT),
-        False: lambda cell: cell,
-    }
     for batch in _batches(path, list(kinds), named):
-        columns = [read[kinds[name] == "text"](batch.column(name)).to_pylist() for name in kinds]
+        columns = [
+            _shared(batch.column(name)) if kind == "text" else batch.column(name).to_pylist()
+            for name, kind in kinds.items()
+        ]
         yield from zip(*columns, strict=True)
+
+
+def _shared(cells: pa.Array) -> list[str | None]:
+    """Cells as text, where rows with the same text hold the same object."""
+    if not pa.types.is_dictionary(cells.type):
+        return texts(cells).to_pylist()
+    values = _values(cells).to_pylist()
+    return [None if place is None else values[place] for place in cells.indices.to_pylist()]
 
 
 def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], MatrixWriter]:

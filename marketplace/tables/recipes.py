@@ -51,7 +51,9 @@ class Layout:
 
     @classmethod
     def read(cls, recipe: Mapping[str, Any], layout: Mapping[str, Any]) -> "Layout":
-        numbers = {name: Number(*values) for name, values in layout["numbers"].items()}
+        numbers = {}
+        for name, values in layout["numbers"].items():  # PostgreSQL gives 1e20 back as a whole number
+            numbers[name] = Number(*(None if value is None else float(value) for value in values))  # type: ignore[arg-type]
         return cls(Recipe.read(recipe), frozenset(layout["texts"]), numbers, dict(layout["levels"]))
 
     def columns_read(self, *, target: bool) -> tuple[list[str], list[str]]:
@@ -97,6 +99,7 @@ class Layout:
                 the number of the block's first row.
         """
         numeric, _ = self.columns_read(target=target)
+        places = {name: i for i, name in enumerate(numeric)}  # of up to 20,000
         X, whole, at = np.zeros((len(block), len(self.features))), np.ones(len(block), dtype=bool), 0
         for column in self.recipe.columns:
             if column in self.levels:
@@ -109,7 +112,7 @@ class Layout:
                 whole &= codes >= 0
                 at += len(self.levels[column]) - self._unwritten
             else:
-                values, number = block.numbers[:, numeric.index(column)], self.numbers[column]
+                values, number = block.numbers[:, places[column]], self.numbers[column]
                 gaps = np.isnan(values)
                 if number.fill is not None:
                     values = np.where(gaps, number.fill, values)
@@ -147,10 +150,10 @@ def columns_read(recipe: Recipe, texts: frozenset[str] | set[str], *, target: bo
 
 
 def level_name(level: Level) -> str:
-    """A level for people: a whole number without its point, a gap in words."""
+    """A level for people: a number as short as tells it apart, a whole one without its point; a gap in words."""
     if level is None:
         return "(missing)"
-    return level if isinstance(level, str) else f"{level:.17g}"
+    return level if isinstance(level, str) else repr(float(level) + 0.0).removesuffix(".0")  # 0.0: there is no -0
 
 
 def _codes(block: Block, column: str, numeric: Sequence[str], levels: Sequence[Level]) -> NDArray[np.int64]:
@@ -189,7 +192,8 @@ class Survey:
         """
         recipe = self.recipe
         numeric, texts = columns_read(recipe, self.texts, target=True)
-        plain = [i for i, name in enumerate(numeric) if name in recipe.columns and name not in recipe.categories]
+        categories = {*recipe.categories, recipe.target}
+        plain = [i for i, name in enumerate(numeric) if name not in categories]
         leveled = [*recipe.categories, *([recipe.target] if recipe.target in self.texts else [])]
         self.levels = {str(name): set() for name in leveled}
         statistics = Statistics(len(plain))

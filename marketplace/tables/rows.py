@@ -127,14 +127,17 @@ def brought(
         yield from _of_array(path, numeric, order)
         return
     names = list(parquet.schema_of(path)) if file_format == "parquet" else delimited.read_shape(path).names
-    lacking = [name for name in order if name not in names]
+    there = set(names)
+    lacking = [name for name in order if name not in there]
     if lacking:
         raise Refused(f'The rows lack the column "{lacking[0][:80]}", which the model was fitted on.')
     strange = [name for name in names if name not in known]
     if strange:
         raise Refused(f'The rows have a column "{strange[0][:80]}", which the fitted table had not: leave it out.')
     done = 0
-    for batch in text_batches(path, file_format, [*numeric, *texts]):
+    wanted = [*numeric, *texts]
+    parquets = file_format == "parquet"
+    for batch in parquet.text_batches(path, wanted, numeric) if parquets else delimited.text_batches(path, wanted):
         numbers = np.empty((batch.num_rows, len(numeric)))
         for i, name in enumerate(numeric):
             numbers[:, i] = _numbers_of(batch.column(name), name, done)
@@ -146,7 +149,8 @@ def _of_array(path: Path, numeric: Sequence[str], order: Sequence[str]) -> Itera
     table = open_array(path)
     if table.ndim != 2 or table.shape[1] != len(order):
         raise Refused(f"The model takes {len(order):,} columns; the array must be of that many columns and of rows.")
-    places = [list(order).index(name) for name in numeric]
+    place = {name: i for i, name in enumerate(order)}
+    places = [place[name] for name in numeric]
     step = max(1, BLOCK_CELLS // table.shape[1])
     for start in range(0, len(table), step):
         numbers = np.asarray(table[start : start + step], dtype=np.float64)[:, places]
@@ -157,14 +161,14 @@ def _of_array(path: Path, numeric: Sequence[str], order: Sequence[str]) -> Itera
 
 
 def _numbers_of(cells: pa.Array, name: str, done: int) -> NDArray[np.float64]:
-    cells = tidy(cells)
+    cells = cells if pa.types.is_floating(cells.type) else tidy(cells)
     try:
         found = pc.cast(cells, pa.float64()).fill_null(float("nan")).to_numpy(zero_copy_only=False)
     except pa.ArrowInvalid:
         found = None
     if found is not None and not np.isinf(found).any():
         return found
-    for row, cell in enumerate(cells.to_pylist(), done + 1):
+    for row, cell in enumerate(pc.cast(cells, pa.string()).to_pylist(), done + 1):
         if cell is not None and not delimited.is_finite_number(cell):
             raise Refused(f'Row {row:,}, column "{name[:80]}" holds {cell[:40]!r}, which is not a finite number.')
     raise Refused(f'Column "{name[:80]}" holds something that is not a finite number.')

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from marketplace.tables.recipes import Layout, fitted_rows
+from marketplace.tables.recipes import Layout, fitted_rows, level_name
 from marketplace.tables.rows import Stored
 from marketplace.verification.check import Finding
 from workers.catalog import logistic
@@ -89,7 +89,7 @@ def predict(arrays: Arrays, scalars: Scalars, X: Float, classes: list[str] | Non
 def class_names(arrays: Arrays, classes: list[str] | None) -> list[str]:
     """The classes of a logistic regression by name, in its order."""
     values = arrays["classes"].tolist()
-    return [f"{value:g}" for value in values] if classes is None else [classes[int(value)] for value in values]
+    return [level_name(value) for value in values] if classes is None else [classes[int(value)] for value in values]
 
 
 def _score(finding: Finding, layout: Layout, table: Stored) -> dict[str, int | float | str | None]:

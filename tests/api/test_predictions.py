@@ -2,9 +2,12 @@
 
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -106,6 +109,19 @@ def test_new_rows_of_a_plain_job_are_an_array_or_a_table_by_name(client: Client)
     np.testing.assert_allclose(np.array(told).astype(float)[:, 0], [2 * b + c, 5 * b + c])
     assert table(predict(client, job, "rooms\n2\n5\n"))[1:] == told
     assert 'Row 2 has no value in column "rooms"' in is_refused(predict(client, job, "rooms,area\n2,1\n,1\n"))
+
+
+def test_no_more_rows_are_told_at_a_time_than_the_network_computes_for_nothing(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    """A million rows of one number are a few kB of Parquet."""
+    job, _ = fitted("linear_regression", {}, columns=["rooms"], target="price")
+    settings.MAX_MATRIX_CELLS = 11 * 5
+    path = tmp_path / "new.parquet"
+    pq.write_table(pa.table({"rooms": np.ones(1_000_000, np.int8)}), path, compression="zstd")
+    assert path.stat().st_size < 20_000
+    assert "5 are taken at a time" in is_refused(predict(client, job, path.read_bytes(), "new.parquet"))
+    assert len(table(predict(client, job, npy(np.ones((5, 1))), "new.npy"))) == 6
 
 
 def test_a_job_that_has_no_result_tells_nothing(client: Client) -> None:

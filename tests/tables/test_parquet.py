@@ -146,7 +146,73 @@ def test_a_pages_header_is_read_as_it_was_written(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": np.arange(1000.0)}), path, compression="none", use_dictionary=False)
     chunk = pq.read_metadata(path).row_group(0).column(0)
     with path.open("rb") as file:
-        found = pages.largest_page(file, chunk.data_page_offset, chunk.total_compressed_size)
-        assert 8000 <= found < 8100
+        (found,) = pages.read_pages(file, chunk.data_page_offset, chunk.total_compressed_size)
+        assert 8000 <= found.unpacked_bytes == found.packed_bytes < 8100
+        assert (found.values, found.encoding, found.is_dictionary) == (1000, 0, False)
         with pytest.raises(pages.Damaged):
-            pages.largest_page(file, chunk.data_page_offset, chunk.total_compressed_size - 1)
+            list(pages.read_pages(file, chunk.data_page_offset, chunk.total_compressed_size - 1))
+
+
+@pytest.mark.parametrize("groups", [400, 5])
+def test_long_texts_that_all_differ_are_held_for_a_few_rows_at_a_time(tmp_path, monkeypatch, groups) -> None:
+    """Texts of 20,000 characters that compress well: a batch of full length would hold 4 GB."""
+    notes = pa.array(["x" * 20_000 + str(i) for i in range(400)])
+    made = pa.table({"a": np.zeros(400), "note": notes})
+    for how in ({"use_dictionary": False}, {"dictionary_pagesize_limit": 2**27}):
+        pq.write_table(made, tmp_path / "t.parquet", compression="zstd", row_group_size=groups, **how)
+        monkeypatch.setattr(parquet, "BATCH_BYTES", 200_000)
+        sizes = [len(batch) for batch in parquet.text_batches(tmp_path / "t.parquet", ["note"])]
+        assert sum(sizes) == 400 and max(sizes) <= 10
+
+
+def test_an_encoding_whose_pages_unpack_to_any_size_is_refused(tmp_path: Path) -> None:
+    path, made = tmp_path / "t.parquet", pa.table({"a": np.zeros(3), "note": ["x" * 100] * 3})
+    for version in ("1.0", "2.0"):
+        pq.write_table(
+            made, path, use_dictionary=False, column_encoding={"a": "PLAIN", "note": "DELTA_BYTE_ARRAY"},
+            data_page_version=version,
+        )  # fmt: skip
+        with pytest.raises(Refused, match="DELTA_BYTE_ARRAY"):
+            parquet.schema_of(path)
+    taken = {"a": "PLAIN", "note": "DELTA_LENGTH_BYTE_ARRAY"}
+    pq.write_table(made, path, use_dictionary=False, column_encoding=taken)
+    assert parquet.schema_of(path) == {"a": "float64", "note": "text"}
+
+
+def test_a_text_that_many_rows_share_is_one_object_in_their_cells(tmp_path: Path) -> None:
+    """Written out it would be 33 kB in each of the 50,000 rows of a batch."""
+    towns = pa.DictionaryArray.from_arrays(pa.array(np.zeros(50_000, np.int32)), pa.array(["x" * 32_000]))
+    pq.write_table(pa.table({"a": np.zeros(50_000), "town": towns}), tmp_path / "t.parquet")
+    found = [row[1] for row in parquet.cells(tmp_path / "t.parquet")]
+    assert len(found) == 50_000 and len({id(text) for text in found}) == 1
+
+
+def not_utf8() -> pa.Array:
+    offsets = pa.py_buffer(np.array([0, 2], np.int32).tobytes())
+    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff\xfe")])
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"a": [1.0], "b": not_utf8()}, "not UTF-8"),
+        ({"a": [1.0], "b": pa.array([1]).cast(pa.timestamp("us", "No/Where"))}, "time zone"),
+        ({"a\0b": [1.0]}, "NUL"),
+    ],
+)
+def test_texts_that_cannot_be_read_are_refused_in_one_sentence(tmp_path, columns, sentence) -> None:
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    with pytest.raises(Refused, match=sentence):
+        read(tmp_path / "t.parquet", tmp_path)
+
+
+def test_new_rows_have_the_numbers_that_the_fit_had(tmp_path: Path) -> None:
+    """A float of 32 bits is another number by its digits: 0.1 is 0.10000000149."""
+    cells = pa.array([0.1, None], pa.float32())
+    pq.write_table(pa.table({"a": cells, "b": pa.array([0.1, 0.2], pa.float32())}), tmp_path / "t.parquet")
+    _, stored = read(tmp_path / "t.parquet", tmp_path)
+    (block,) = rows.brought(tmp_path / "t.parquet", "parquet", ["b", "a"], [], ["a", "b"], {"a", "b"})
+    np.testing.assert_array_equal(block.numbers[:, ::-1], np.load(stored.matrix, allow_pickle=False))
+    pq.write_table(pa.table({"a": [1.0, np.inf]}), tmp_path / "inf.parquet")
+    with pytest.raises(Refused, match="Row 2, column \"a\" holds 'inf'"):
+        list(rows.brought(tmp_path / "inf.parquet", "parquet", ["a"], [], ["a"], {"a"}))

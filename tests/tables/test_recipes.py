@@ -204,3 +204,18 @@ def test_new_rows_of_another_kind_are_refused_by_name(tmp_path, text, sentence):
             path, "csv", numeric, texts, layout.recipe.columns, {*layout.recipe.columns, "price"}
         ):
             layout.encode(block, target=False, strict=True)
+
+
+def test_levels_are_named_as_people_write_them_and_none_like_another():
+    assert [recipes.level_name(each) for each in (0.1, 2020.0, -0.0, 1234567.0, 1234568.0, "x", None)] == [
+        "0.1", "2020", "0", "1234567", "1234568", "x", "(missing)",
+    ]  # fmt: skip
+
+
+def test_a_layout_holds_floats_where_a_database_gives_whole_numbers_back(tmp_path):
+    """PostgreSQL writes 1e+20 out, which NumPy can hold as an object alone."""
+    table = stored(tmp_path, "a,b\n1e20,1\n3e20,2\n")
+    layout, _, _ = made(tmp_path, table, columns=("a",), target="b", categories=(), standardise=True)
+    document = layout.as_json() | {"numbers": {"a": [None, 2 * 10**20, 10**20]}}
+    again = Layout.read(layout.recipe.document, document)
+    assert again == layout and [each.dtype for each in again.scaling()] == [np.float64, np.float64]
