@@ -58,6 +58,11 @@ class InHand:
     def seconds_left(self) -> float:
         return self._ends_at - time.monotonic()
 
+    def allow(self, seconds: float, note: str) -> None:
+        """Give what begins now, which `note` names, this long."""
+        self._ends_at = time.monotonic() + seconds
+        self._write(0.0, note)
+
     def stop_if_dead(self) -> None:
         """
         Raises:

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 8.0  # the coordinator gives an assignment elsewhere that does not start within ten
 TOO_LONG = "The worker did not finish within the time limit."
+SLOWEST_BYTES_A_SECOND = 100_000.0  # of a line over which fetching may still take as long as it takes
 WORKING_COPIES = 2  # of the data, that a fit may take beside the file itself
 
 
@@ -97,6 +98,8 @@ def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
     def fetched(so_far: int) -> None:
         hand(0.0, f"fetching the data, {so_far / 1e6:.1f} of {size_bytes / 1e6:.1f} MB")
 
+    # The time limit is for computing: a slow line must not use it up. Heartbeats renew the lease meanwhile.
+    hand.allow(hand.seconds_left + size_bytes / SLOWEST_BYTES_A_SECOND, "fetching the data")
     try:
         matrix = host.cache.open(spec["matrix"], host.client, fetched)
     except WrongMatrix as problem:
@@ -105,6 +108,8 @@ def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
         raise Failed("worker", str(problem)) from problem
     except (Unavailable, Refused) as problem:
         raise Failed("system", f"The worker could not fetch the data: {problem}") from problem
+
+    hand.allow(float(spec["limits"]["seconds"]), "computing")
 
     def give_up() -> None:
         log.error("Assignment %s is stuck past its time limit and is given up.", spec["assignment"])

@@ -228,6 +228,24 @@ def test_a_cancelled_or_late_fit_is_stopped_by_its_next_report(tmp_path: Path) -
         late(0.5, "half")
 
 
+def test_fetching_for_long_keeps_the_lease_and_leaves_the_fit_its_time(tmp_path: Path, monkeypatch: Any) -> None:
+    board = Board(tmp_path)
+    now = 1000.0
+    monkeypatch.setattr("workers.running.time.monotonic", lambda: now)
+    hand = board.take("a", 1, 60.0)
+    hand.allow(hand.seconds_left + 600.0, "fetching the data")
+    now += 500.0
+    hand(0.0, "fetching the data, 5 of 6 MB")
+    assert [beat["note"] for beat in board.beats()] == ["fetching the data, 5 of 6 MB"]
+    hand.allow(60.0, "computing")
+    assert hand.seconds_left == 60.0
+    now += 59.0
+    hand(0.5, "half way")
+    now += 2.0
+    with pytest.raises(OutOfTime):
+        hand.stop_if_dead()
+
+
 def test_the_lease_of_a_fit_far_past_its_time_is_left_to_lapse(tmp_path: Path) -> None:
     board = Board(tmp_path)
     board.take("a-1", 3, -60.0)
