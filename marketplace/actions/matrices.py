@@ -152,6 +152,14 @@ def _recipe(model: CatalogModel, features: Columns, target: Mapping[str, Any] | 
     )
 
 
+def is_forgotten(job: Job) -> bool:
+    """Whether the job's data were deleted, and with them what its recipe found; they may have come back since."""
+    if job.dataset.deleted_at is not None:
+        return True
+    # What is forgotten has names without a meaning, and no longer its recipe's digest.
+    return job.matrix is not None and Recipe.read(job.matrix.recipe).sha256 != job.matrix.recipe_sha256
+
+
 def layout_of(job: Job) -> Layout:
     """How the job's matrix came out of its dataset; of a job without a recipe, its columns as they are."""
     if job.matrix is not None:

@@ -8,7 +8,7 @@ from typing import IO, Any, BinaryIO
 from django.conf import settings
 
 from marketplace import csv_files, storage
-from marketplace.actions.matrices import layout_of, stored_table
+from marketplace.actions.matrices import is_forgotten, layout_of, stored_table
 from marketplace.actions.results import map_arrays
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.models import Job
@@ -24,10 +24,12 @@ class Model:
     """A verified job's model, ready to say something of rows.
 
     Raises:
-        NotFound: the job has no result.
+        NotFound: the job has no result, or its data were deleted, and with them their units.
     """
 
     def __init__(self, job: Job) -> None:
+        if is_forgotten(job):
+            raise NotFound("The job's data were deleted, and with them what its model was fitted by.")
         self.job, self.layout, self.arrays = job, layout_of(job), map_arrays(job=job)
         self.columns = self.layout.columns_read(target=False)
 

@@ -94,6 +94,10 @@ def submission_of(job: Job) -> Submission:
     if job.matrix is None:
         recipe, target = None, None if job.target is None else place[job.target]
         columns: list[str | int] | None = [place[feature] for feature in job.features]
+    elif matrices.is_forgotten(job):  # which columns it was, nobody knows
+        kept = Recipe.read(job.matrix.recipe)
+        recipe = {name: value for name, value in kept.options.items() if name != "categories"}
+        target = columns = None
     else:
         kept = Recipe.read(job.matrix.recipe)
         names, recipe = {name: i for i, name in enumerate(dataset.column_names)}, kept.options

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from marketplace import storage
-from marketplace.actions.matrices import layout_of
+from marketplace.actions.matrices import is_forgotten, layout_of
 from marketplace.actions.results import map_arrays
 from marketplace.dashboard.job import feature_names, target_name
 from marketplace.domain.errors import NotFound
@@ -44,7 +44,7 @@ class Fitted:
         Raises:
             NotFound: the job has no result, or its data were deleted, without which there is no picture.
         """
-        if job.dataset.deleted_at is not None:
+        if is_forgotten(job):
             raise NotFound("The job's data were deleted; its page still offers the result as NPZ and as JSON.")
         return cls(job, map_arrays(job=job), feature_names(job), target_name(job), layout_of(job))
 

@@ -12,7 +12,9 @@ from django.contrib.auth.models import User
 from marketplace import storage
 from marketplace.actions import datasets, deletion, jobs, results
 from marketplace.actions.contests import contest, uphold
+from marketplace.actions.predictions import own_table, predict
 from marketplace.actions.submissions import Submission, submission_of
+from marketplace.dashboard.result_data import Fitted
 from marketplace.domain.errors import Conflict, NotFound, Refused
 from marketplace.models import Assignment, Contest, Dataset, DatasetOwner, Job, Matrix, MatrixCopy
 from tests import factories
@@ -42,6 +44,23 @@ def submit(dataset: Dataset, user: User) -> Job:
 
 def delete(dataset: Dataset, user: User | None) -> bool:
     return deletion.delete_dataset(sha256=dataset.pk, user=user, actor="carol")
+
+
+def told(job: Job, text: str) -> Any:
+    return predict(job=job, stream=io.BytesIO(text.encode()), filename="new.csv")
+
+
+def test_a_model_says_nothing_of_new_rows_once_the_units_of_its_data_are_gone(carol: User) -> None:
+    """Centres in the table's units beside rows in the fit's: the nearest would be another."""
+    dataset = bring(carol, "a,b\n" + "".join(f"{i % 2},{1000 * i}\n" for i in range(40)))
+    factories.make_worker(stake=10_000)
+    asked: dict[str, Any] = {"dataset": dataset.pk, "model_type": "kmeans_clustering", "params": {"k": 2}}
+    job = factories.run_to_end(factories.make_job(client="carols_lab", recipe={"standardise": True}, **asked))
+    with told(job, "a,b\n1,2000\n") as answer:
+        assert answer.read().startswith(b"cluster")
+    delete(dataset, carol)
+    with pytest.raises(NotFound, match="data were deleted"):
+        told(Job.objects.get(pk=job.pk), "column 1,column 2\n1,2000\n")
 
 
 def test_deleted_data_leave_no_file_and_no_name_and_come_back_when_brought_again(carol: User) -> None:
@@ -197,5 +216,10 @@ def test_what_a_recipe_made_of_deleted_data_goes_with_them_and_the_result_keeps_
     assert found["coefficients"] == coefficients and not [town for town in towns if town in str(found)]
     again = bring(carol, "area,town,price\n" + "".join(f"{i},{towns[i % 3]},{3 * i + i % 3}\n" for i in range(1, 60)))
     assert again.pk == dataset.pk
+    job = Job.objects.get(pk=job.pk)
+    for gone in (lambda: own_table(job=job), lambda: told(job, "column 1,column 2\n1,2\n"), lambda: Fitted.of(job)):
+        with pytest.raises(NotFound, match="data were deleted"):
+            gone()
+    assert submission_of(job).recipe == {"standardise": True, "first_level": "drop"}
     factories.make_job(client="carols_lab", **asked)
     assert Matrix.objects.count() == 2
