@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import hypothesis
 import psycopg
 import pytest
 from django.conf import settings
@@ -28,6 +29,9 @@ from tests import postgres
 
 SESSION_FOLDER = Path(tempfile.mkdtemp(prefix="computenet-tests-"))
 ENGINE = os.environ.get("COMPUTENET_TEST_DATABASE", "sqlite")
+# A machine that does much else makes an example slow, which says nothing of the code.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 _redis = EmbeddedRedis.plan(SESSION_FOLDER / "redis")
 _processes: list[subprocess.Popen[bytes]] = []
 _servers: list[postgres.Server] = []
