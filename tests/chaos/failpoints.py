@@ -17,10 +17,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
+import django
 
-from marketplace import dispatch
+django.setup()
+
+from django.db.backends.base.base import BaseDatabaseWrapper  # noqa: E402  Django must be set up first
+from django.db.backends.utils import CursorWrapper  # noqa: E402
+
+from marketplace import dispatch  # noqa: E402
 
 WRITES = ("INSERT", "UPDATE", "DELETE")
 OURS = f"{os.sep}marketplace{os.sep}"
