@@ -37,13 +37,14 @@ class _Seen:
 
 
 def candidates(now: datetime, asked: Collection[int | None] = ()) -> list[Candidate]:
-    """Every active worker whose machine is enrolled and takes jobs now, as the choice sees it.
+    """Every active worker whose machine is enrolled and takes jobs now, as the choice sees it, by its id.
 
     Of the audiences `asked` it also knows who is in.
     """
     exposed, taken, busy = _in_hand()
     seen = _Seen(now, exposed, taken, busy, challenges.being_measured(now), audiences.members(asked))
     rows = [row for row in _rows() if is_served(row["machine_protocol"]) and _at_its_hours(row, now)]
+    rows.sort(key=lambda row: row["pk"])  # ties are drawn among workers in an order that does not hang on the database
     return [_candidate(row, seen) for row in rows]
 
 

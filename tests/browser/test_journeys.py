@@ -86,7 +86,7 @@ def test_a_client_from_log_in_to_result(closed: Closed) -> None:
     expect(page.locator("#job")).to_contain_text("verified")
     expect(page.locator("#job")).to_contain_text("his_gpu")
     page.get_by_role("link", name="Wallet").click()
-    page.get_by_label("Another wallet").fill("her_lab")
+    page.get_by_label("Wallet of").select_option("her_lab")
     page.get_by_role("button", name="Show").click()
     expect(page.locator(".statement")).to_contain_text("held for a job")
     page.get_by_label("To", exact=True).fill("his_lab")
@@ -115,6 +115,8 @@ def test_a_contributor_from_log_in_to_the_first_job(closed: Closed) -> None:
     compute(factories.right_answer, "attic")
     expect(machine.locator(".done")).to_have_count(5)
     page.get_by_role("link", name="Wallet").click()
+    page.get_by_label("Wallet of").select_option("alice")
+    page.get_by_role("button", name="Show").click()
     expect(page.locator(".statement")).to_contain_text("paid for a job")
 
 
