@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from computenet.sandbox.embedded_redis import free_port
 from computenet_client import Network
-from tests.sandbox.running import Sandbox, running
+from tests.sandbox.running import Sandbox, free_port, running
 
 TOKENS = 1_000_000
 # The client speaks HTTP alone, so the suite's run on PostgreSQL would only say the same again.

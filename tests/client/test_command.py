@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from computenet.sandbox.embedded_redis import free_port
 from computenet_client import Network
-from tests.sandbox.running import ROOT, Sandbox
+from tests.sandbox.running import ROOT, Sandbox, free_port
 
 pytestmark = pytest.mark.processes
 FLATS = """price,city,area,rooms

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from computenet.sandbox.embedded_redis import free_port
 from computenet_client.cli import main
 from computenet_client.cli.shared import EXIT_CODES
-from tests.sandbox.running import ROOT, Sandbox
+from tests.sandbox.running import ROOT, Sandbox, free_port
 
 PAGE = (ROOT / "docs" / "client.md").read_text()
 BLOCKS = re.findall(r"<!-- run: (\w+) -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)

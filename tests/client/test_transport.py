@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from computenet.sandbox.embedded_redis import free_port
 from computenet_client import Network, NotAllowed, NotFound, Refused, Unreachable
 from computenet_client.data import prepared
 from computenet_client.transport import Transport
+from tests.sandbox.running import free_port
 
 HANG_UP = 0  # in the place of a status: close the connection without an answer
 Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,12 +28,21 @@ OURS = (
     "COMPUTENET_SANDBOX",
     "PORT",
 )
+# The client's suite may run where the trusted side is not installed: then another Python starts the sandbox.
+PYTHON = os.environ.get("COMPUTENET_SANDBOX_PYTHON", sys.executable)
 _no_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def environment(home: Path, port: int, more: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in OURS}
     return {**kept, "COMPUTENET_HOME": str(home), "PORT": str(port), **(more or {})}
+
+
+def free_port() -> int:
+    """A TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def processes() -> dict[int, int]:
@@ -73,7 +83,7 @@ class Sandbox:
         self.address = f"http://127.0.0.1:{port}"
         self.output = ""
         self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "sandbox"], cwd=ROOT, env=environment(home, port, more),
+            [PYTHON, "manage.py", "sandbox"], cwd=ROOT, env=environment(home, port, more),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -139,6 +149,6 @@ def running(home: Path, port: int, more: Mapping[str, str] | None = None) -> Ite
 def audit(home: Path) -> subprocess.CompletedProcess[str]:
     """`manage.py audit_ledger` on a sandbox's database."""
     return subprocess.run(
-        [sys.executable, "manage.py", "audit_ledger"], cwd=ROOT, capture_output=True, text=True,
+        [PYTHON, "manage.py", "audit_ledger"], cwd=ROOT, capture_output=True, text=True,
         env={**environment(home, 1), "COMPUTENET_SANDBOX": "1", "SECRET_KEY": "for the audit"},
     )  # fmt: skip
