@@ -8,15 +8,13 @@ CPU, how many jobs were given twice (none), and what the process holds in memory
 are there again when the clock starts; messages are counted and go nowhere.
 """
 
-import argparse
 import json
-import os
-import secrets
 import subprocess
 import sys
 import tempfile
 from typing import Any
 
+from benchmarks import command_line
 from computenet.sandbox.stack import ROOT
 from tests.postgres import Server
 
@@ -28,14 +26,7 @@ def measured(size: tuple[int, int]) -> dict[str, Any]:
     server = Server()
     try:
         with tempfile.TemporaryDirectory(prefix="computenet-assigning-") as home:
-            environment = os.environ | {
-                "DATABASE_URL": server.url(),
-                "COMPUTENET_HOME": home,
-                "COMPUTENET_SANDBOX": "1",
-                "SECRET_KEY": secrets.token_urlsafe(50),
-                "DJANGO_SETTINGS_MODULE": "computenet.settings",
-                "LOG_LEVEL": "WARNING",
-            }
+            environment = command_line.environment(server.url(), home)
             command = [sys.executable, "-m", "benchmarks.assigning_run", *map(str, size)]
             done = subprocess.run(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, check=True)
         found: dict[str, Any] = json.loads(done.stdout)
@@ -59,16 +50,11 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--large", type=int, nargs=2, default=LARGE, metavar=("JOBS", "WORKERS"))
     parser.add_argument("--small", type=int, nargs=2, default=SMALL, metavar=("JOBS", "WORKERS"))
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = compare(tuple(arguments.small), tuple(arguments.large))
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    command_line.report(compare(tuple(arguments.small), tuple(arguments.large)), show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ the CPU's of one thread (the Makefile sets the BLAS to one), the least of severa
 sides.
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression
 
+from benchmarks import command_line
 from workers.catalog import MODELS
 from workers.catalog.backend import NUMPY
 from workers.catalog.base import no_progress
@@ -75,16 +74,11 @@ def show(found: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--part", type=int, default=10, help="1 for all rows, which takes 2 GiB and some minutes")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = measure(arguments.part, arguments.repeat)
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    command_line.report(measure(arguments.part, arguments.repeat), show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

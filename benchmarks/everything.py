@@ -5,7 +5,6 @@
 Times are of this machine while it does nothing else; `docs/performance.md` says how each is taken.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -13,7 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import assigning, catalogue, fetch, ledger, throughput
+from benchmarks import assigning, catalogue, command_line, fetch, ledger, throughput
 
 PARTS: dict[str, Callable[[Any], None]] = {
     "throughput": throughput.show,
@@ -37,10 +36,9 @@ def measure(part: str, small: bool) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--small", action="store_true", help="lesser sizes, some minutes in all")
     parser.add_argument("--only", default=",".join(PARTS), help=f"some of {', '.join(PARTS)}")
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     wanted = arguments.only.split(",")
     if strange := set(wanted) - set(PARTS):

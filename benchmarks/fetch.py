@@ -6,9 +6,7 @@ The worker's own cache fetches it from a real web process on the loopback, hashe
 maps it; `curl` writes it to a file. They take turns, and the least of each counts. Then the worker opens it once more.
 """
 
-import argparse
 import io
-import json
 import os
 import subprocess
 import tempfile
@@ -18,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import command_line
 from computenet.sandbox.demo.network import Network
 from computenet.sandbox.embedded_redis import free_port
 from computenet.sandbox.home import Home
@@ -99,15 +98,10 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--megabytes", type=int, default=200)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = measure(arguments.megabytes)
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    command_line.report(measure(arguments.megabytes), show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

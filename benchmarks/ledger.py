@@ -7,17 +7,14 @@ three updates, one reading and one insertion a transaction, from C; a transfer l
 inserts a row whose triggers move both balances and note it for the sealed log, from Python: one process a client.
 """
 
-import argparse
-import json
-import os
 import re
-import secrets
 import subprocess
 import sys
 import tempfile
 import time
 from typing import Any
 
+from benchmarks import command_line
 from computenet.sandbox.stack import ROOT
 from tests.postgres import Server
 
@@ -39,14 +36,7 @@ def tpc_b(server: Server, clients: int, seconds: int) -> float:
 
 def transfers(server: Server, clients: int, seconds: int) -> float:
     with tempfile.TemporaryDirectory(prefix="computenet-ledger-") as home:
-        environment = os.environ | {
-            "DATABASE_URL": server.url(),
-            "COMPUTENET_HOME": home,
-            "COMPUTENET_SANDBOX": "1",
-            "SECRET_KEY": secrets.token_urlsafe(50),
-            "DJANGO_SETTINGS_MODULE": "computenet.settings",
-            "LOG_LEVEL": "WARNING",
-        }
+        environment = command_line.environment(server.url(), home)
         command = [sys.executable, "-m", "benchmarks.ledger_client"]
         subprocess.run([*command, "prepare"], env=environment, cwd=ROOT, check=True)
         begins_at = str(time.time() + STARTING_SECONDS)
@@ -75,16 +65,11 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = measure(arguments.clients, arguments.seconds)
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    command_line.report(measure(arguments.clients, arguments.seconds), show, as_json=arguments.json)
 
 
 if __name__ == "__main__":

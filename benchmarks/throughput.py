@@ -8,8 +8,6 @@ the time goes is told as each one's CPU time a job. Then one job at a time in an
 when it does nothing at all.
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,6 +21,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from benchmarks import command_line
 from computenet.sandbox.demo.network import Network
 from computenet.sandbox.embedded_redis import free_port
 from computenet.sandbox.home import Home
@@ -235,16 +234,11 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=600)
     parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = measure(arguments.jobs, arguments.workers)
-    if arguments.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    command_line.report(measure(arguments.jobs, arguments.workers), show, as_json=arguments.json)
 
 
 if __name__ == "__main__":
