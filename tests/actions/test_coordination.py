@@ -87,6 +87,15 @@ def test_jobs_that_no_free_workers_stake_covers_do_not_keep_back_those_behind_th
 
 
 @pytest.mark.django_db
+def test_workers_are_chosen_among_in_one_order_whatever_order_they_came_in():
+    for number in range(8):
+        make.make_worker(f"w{number}")
+    Worker.objects.update(standby=False)  # on PostgreSQL the rows lie in another order now
+    found = [each.id for each in coordination.candidates(database_now())]
+    assert len(found) == 8 and found == sorted(found)
+
+
+@pytest.mark.django_db
 def test_a_worker_is_heard_by_the_machine_that_computes_for_it():
     host, worker = make.make_worker("host"), make.make_worker("worker")
     Worker.objects.filter(pk=worker.pk).update(host=host)
