@@ -11,6 +11,7 @@ import platform
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks import assigning, catalogue, command_line, fetch, ledger, throughput
 
@@ -48,7 +49,8 @@ def main() -> None:
     if not arguments.json:
         print(machine)
     for part in wanted:
-        found[part] = measure(part, arguments.small)
+        with patch.dict(os.environ):  # one part's database is gone before the next begins
+            found[part] = measure(part, arguments.small)
         if not arguments.json:
             print(f"\n{part}")
             PARTS[part](found[part])
