@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.types import OpenApiTypes
@@ -58,7 +59,7 @@ class NetworkCollector:
     def collect(self) -> Iterator[Metric]:
         with self._lock:
             if time.monotonic() - self._read_at >= FRESH_SECONDS:
-                self._kept = list(_families(figures.read()))
+                self._kept = list(_read())
                 self._read_at = time.monotonic()
             kept = self._kept
         yield from kept
@@ -66,6 +67,18 @@ class NetworkCollector:
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask the database."""
         return []
+
+
+def _read() -> Iterator[Metric]:
+    """The figures, or that the database does not answer: a monitor's alarm must not depend on what it watches."""
+    name, text = "database_up", "1 while the database answers, and the figures below are there."
+    try:
+        found = figures.read()
+    except DatabaseError:
+        yield _one(name, text, 0)
+        return
+    yield _one(name, text, 1)
+    yield from _families(found)
 
 
 def _families(found: figures.Figures) -> Iterator[Metric]:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -104,6 +104,19 @@ def test_several_monitors_at_once_ask_the_database_once(client: Client, monkeypa
     for _ in range(3):
         assert list(collector.collect())
     assert len(asked) <= 1
+
+
+def test_a_monitor_is_told_that_the_database_is_away(client: Client, monkeypatch: Any) -> None:
+    assert read(client)["computenet_database_up"] == 1
+
+    def refuse() -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(metrics, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(figures, "read", refuse)
+    found = {family.name: family for family in metrics.NetworkCollector().collect()}
+    assert list(found) == ["computenet_database_up"]
+    assert found["computenet_database_up"].samples[0].value == 0
 
 
 def test_outside_the_sandbox_it_is_for_operators_and_the_monitors_key(client: Client, settings: Any) -> None:
