@@ -33,6 +33,7 @@ app.conf.update(
     task_queues=[
         Queue("coordination", Exchange("coordination"), routing_key="coordination"),
         Queue("verification", Exchange("verification"), routing_key="verification"),
+        Queue("reading", Exchange("reading"), routing_key="reading"),  # takes minutes, which no check waits for
     ],
     task_routes={
         "marketplace.coordinate": {"queue": "coordination"},
@@ -42,7 +43,8 @@ app.conf.update(
         "marketplace.reverify": {"queue": "verification"},
         "marketplace.check_books": {"queue": "verification"},
         "marketplace.send_notices": {"queue": "verification"},
-        "marketplace.read_upload": {"queue": "verification"},
+        "marketplace.read_upload": {"queue": "reading"},
+        "marketplace.make_matrix": {"queue": "reading"},
         "marketplace.sweep_data": {"queue": "verification"},
     },
     worker_hijack_root_logger=False,

@@ -32,6 +32,7 @@ MEANINGS = {
     "LOGIN_FAILURE_LIMIT": "failed log-ins at one name from one address, before it has to wait",
     "LOGIN_LOCKOUT_SECONDS": "for so long",
     "MAX_BODY_BYTES": "the largest body of a call",
+    "MATRIX_AT_ONCE_CELLS": "the most cells of a table, and of its matrix, for a recipe to be followed at once",
     "MAX_MATRIX_CELLS": "the most cells that a dataset's matrix may have",
     "MAX_RESULT_BYTES": "the largest answer of a worker",
     "MAX_UPLOAD_BYTES": "the largest upload of a dataset",

@@ -30,7 +30,9 @@ def watching(job_id: str, progress: bool | None) -> Iterator[Callable[[Mapping[s
         def show(info: Mapping[str, Any]) -> None:
             state = str(info.get("status"))
             worker = f" on {info['worker']}" if info.get("worker") else ""
-            text = f"{job_id[:8]} {WORDS.get(state, state)}{worker}"
+            preparing = info.get("preparing")
+            said = WORDS.get(state, state) if preparing is None else f"preparing {preparing:.0%}"
+            text = f"{job_id[:8]} {said}{worker}"
             bar.update(task, completed=STEPS.index(state) if state in STEPS else len(STEPS) - 1, description=text)
 
         yield show

@@ -5,11 +5,22 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_init
 
-from marketplace.actions import books, checkpoints, coordination, deletion, notices, reverification, settlement, uploads
+from marketplace.actions import (
+    books,
+    checkpoints,
+    coordination,
+    deletion,
+    making,
+    notices,
+    reverification,
+    settlement,
+    uploads,
+)
 from marketplace.dispatch import (
     ASSIGN,
     CHECK_BOOKS,
     COORDINATE,
+    MAKE_MATRIX,
     READ_UPLOAD,
     REVERIFY,
     SEAL,
@@ -64,6 +75,11 @@ def sweep_data() -> None:
 @shared_task(name=READ_UPLOAD)
 def read_upload(upload_id: str) -> None:
     uploads.read(upload_id=UUID(upload_id))
+
+
+@shared_task(name=MAKE_MATRIX)
+def make_matrix(matrix: str) -> None:
+    making.make(matrix_id=int(matrix))
 
 
 @worker_init.connect

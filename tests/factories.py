@@ -92,7 +92,7 @@ def start(assignment: Assignment) -> None:
 def right_answer(job: Job) -> dict[str, np.ndarray]:
     """What an honest worker computes."""
     matrix = storage.path("matrices", job.data.matrix_sha256)
-    X, y = load(Task(job.model_type, job.params, job.seed, matrix, job.features, job.target))
+    X, y = load(Task(job.model_type, job.params, job.seed, matrix, job.fitted_columns, job.fitted_target))
     model = MODELS[job.model_type]
     return model.fit(X, y, job.params, job.seed, backend=find_backend("numpy"), progress=no_progress)
 

@@ -95,7 +95,14 @@ class Stack:
         coordinator = self._start(
             "coordinator",
             [*python, "celery", "-A", "computenet", "worker", "-P", "threads", "-c", "4", "-l", "info"]
-            + ["-Q", "coordination,verification", "-n", "coordinator@%h", "--without-gossip", "--without-mingle"],
+            + [
+                "-Q",
+                "coordination,verification,reading",
+                "-n",
+                "coordinator@%h",
+                "--without-gossip",
+                "--without-mingle",
+            ],
             pooled,
             ready_when=r" ready\.( \[|$)",
         )

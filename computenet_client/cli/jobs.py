@@ -95,9 +95,11 @@ def submission(function: Callable[..., None]) -> Callable[..., None]:
 def quote(given: dict[str, Any], as_json: bool) -> None:
     """What fitting a model on DATA (.csv, .parquet, .npy, .npz) would take, before anything is held."""
     found = network().quote(**given)
+    columns = "not known yet" if found["features"] is None else f"{found['features']:,}"
     pairs = (
         ("model", found["model_type"]),
-        ("rows × columns", f"{found['rows']:,} × {found['features']:,}"),
+        ("rows × columns", f"{found['rows']:,} × {columns}"),
+        ("matrix", None if found["matrix_ready"] else "made once you submit; until then rows and time are estimates"),
         ("workers", f"{found['workers_able']:,} could take it, {found['workers_free']:,} are free"),
         ("may receive the data", found["may_receive"]),
         ("time", f"about {found['estimated_seconds']:,.2f} s"),
@@ -179,6 +181,7 @@ def show(console: Console, found: Job) -> None:
         ("model", info.get("model_type")),
         ("parameters", ", ".join(f"{name}={value}" for name, value in info.get("params", {}).items())),
         ("state", info.get("status")),
+        ("preparing", None if info.get("preparing") is None else f"{info['preparing']:.0%}"),
         ("reason", info.get("reason")),
         ("reward", None if info.get("reward") is None else f"{info['reward']:,.6f} tokens"),
         ("worker", info.get("worker")),

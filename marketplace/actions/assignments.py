@@ -133,8 +133,8 @@ def _specification(machine: Worker, assignment: Assignment) -> Specification:
             "rows": data.rows,
             "columns": data.matrix_columns,
         },
-        features=job.features,
-        target=job.target,
+        features=job.fitted_columns,
+        target=job.fitted_target,
         limits={
             "seconds": max(policy.time_limit_minimum_seconds, policy.time_limit_factor * job.quoted_seconds),
             "memory_bytes": machine.memory_bytes or policy.worker_memory_bytes,
@@ -201,7 +201,7 @@ def submit_result(
 def answer_bytes_max(assignment: Assignment) -> int:
     """No right answer to this assignment is a larger file."""
     job = assignment.job
-    return bytes_max(MODELS[job.model_type], job.params, job.data.rows, len(job.features))
+    return bytes_max(MODELS[job.model_type], job.params, job.data.rows, len(job.fitted_columns))
 
 
 def require_wanted(*, machine: Worker, assignment_id: UUID, size_bytes: int) -> None:

@@ -19,6 +19,7 @@ from marketplace.actions import (
     challenges,
     expiry,
     grants,
+    making,
     notices,
     once,
     records,
@@ -35,7 +36,7 @@ from marketplace.actions.traces import about
 from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
 from marketplace.domain.money import MAX_MICRO
-from marketplace.models import Assignment, Event, Job, Network, ResourceClass, Worker, database_now
+from marketplace.models import Assignment, Event, Job, Matrix, Network, ResourceClass, Worker, database_now
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def run_cycle(*, assign: bool | None = None) -> Cycle:
     tallies.take()
     records.take(previous)
     uploads.send_waiting()
+    making.send_waiting()
     books.ask_due()
     notices.run_due(previous)
     cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
@@ -146,7 +148,9 @@ def _assign_batch(if_active: bool) -> tuple[int, bool]:
 
 
 def _pending(now: datetime) -> QuerySet[Job]:
-    return Job.objects.filter(state=JobState.PENDING.value, deadline_at__gt=now)
+    """Those whose data are ready: a matrix that is still being made keeps its jobs waiting."""
+    made_later = Matrix.objects.filter(state=Matrix.State.MAKING)
+    return Job.objects.filter(state=JobState.PENDING.value, deadline_at__gt=now).exclude(matrix__in=made_later)
 
 
 def _waiting_classes(now: datetime) -> list[ResourceClass]:

@@ -12,14 +12,14 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.utils import IntegrityError
 
 from marketplace import storage
 from marketplace.actions.locks import hold_matrix
 from marketplace.actions.samples import make_sample
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.models import Dataset, DatasetOwner, Matrix
+from marketplace.models import Dataset, DatasetOwner, Job, Matrix
 from marketplace.tables import arrays, delimited, parquet
 from marketplace.tables.matrix import Column
 from workers.catalog.base import CatalogModel
@@ -95,13 +95,30 @@ def require_share(user: Any, size_bytes: int) -> None:
     if user is None:
         return
     brought = Dataset.objects.filter(owners__user=user).aggregate(sum=Sum(F("size_bytes") + F("matrix_bytes")))["sum"]
-    made = Matrix.objects.filter(dataset__owners__user=user).aggregate(sum=Sum("matrix_bytes"))["sum"]
+    made = _made_for(user).aggregate(sum=Sum("matrix_bytes"))["sum"]
     stored, share = (brought or 0) + (made or 0), settings.POLICY.storage_bytes_per_user
     if stored + size_bytes > share:
         raise Refused(
             f"Your data would take more than your {share:,} bytes of the network's disk, of which {stored:,} are "
             "taken; ask the operator for more, or to delete datasets."
         )
+
+
+def _made_for(user: Any) -> QuerySet[Matrix]:
+    """The matrices that a user's own jobs had made: what others had made of the same bytes is nothing to them."""
+    jobs = Job.objects.filter(matrix=OuterRef("pk"), client__user=user)
+    return Matrix.objects.filter(Exists(jobs), dataset__owners__user=user, state=Matrix.State.READY)
+
+
+def require_share_for(user: Any, matrix: Matrix) -> None:
+    """`require_share` of a matrix, which counts once for whoever asks for it.
+
+    Raises:
+        Refused: as it does.
+    """
+    if user is None or (matrix.pk and _made_for(user).filter(pk=matrix.pk).exists()):
+        return
+    require_share(user, matrix.matrix_bytes)
 
 
 def find_dataset(*, sha256: str, user: Any) -> Dataset:

@@ -70,7 +70,7 @@ def purge(dataset: Dataset, *, actor: str, reason: str = "") -> None:
     """
     require_unneeded(dataset)
     made = list(Matrix.objects.filter(dataset=dataset))
-    files = sorted({dataset.matrix_sha256, *(matrix.matrix_sha256 for matrix in made)})
+    files = sorted({dataset.matrix_sha256, *(matrix.matrix_sha256 for matrix in made if matrix.matrix_sha256)})
     for sha256 in files:
         hold_matrix(sha256)
     Dataset.objects.filter(pk=dataset.pk).update(

@@ -27,7 +27,7 @@ from marketplace.models import (
     database_now,
 )
 
-QUEUES = ("coordination", "verification")
+QUEUES = ("coordination", "verification", "reading")
 LAG = timedelta(minutes=1)  # longer than any transaction lasts
 KINDS = [kind.value for kind in AccountKind if kind is not AccountKind.ESCROW]
 

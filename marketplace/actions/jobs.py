@@ -10,16 +10,16 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from marketplace.actions import audiences, payouts
+from marketplace.actions import audiences, making, payouts
 from marketplace.actions.datasets import lock_kept
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.intake import Order, enqueue
-from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named
+from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named, require_floor
 from marketplace.actions.traces import about
 from marketplace.domain import escrow
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition
-from marketplace.domain.money import in_words, to_micro
+from marketplace.domain.money import to_micro
 from marketplace.models import ApiKey, Assignment, Audience, Client, Dataset, Job
 
 __all__ = ["Submission", "cancel", "find_job", "submit", "submit_many"]
@@ -32,6 +32,8 @@ MAX_DEADLINE_SECONDS = 366 * 24 * 3600
 def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) -> Job:
     """Hold the reward and put the job into the queue, in one transaction.
 
+    A matrix that takes long to make is made by a task, and the job waits for it.
+
     Raises:
         NotFound: no such client.
         Refused: a request that cannot be done, or not be paid.
@@ -40,13 +42,15 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
     client = find_client(address=submission.client_address, user=user)
     reward, seconds = _reward(submission), _deadline_seconds(submission)
     with plan(submission, user) as planned, ExitStack() as files:
-        _require_floor(planned, reward)
+        require_floor(planned.floor, reward)
         if planned.prepared:
             planned.prepared.write(files)
         with transaction.atomic():
             planned.brought.insert()
             audience = _audience(submission, planned, user)
             (job,) = enqueue([Order(client, planned, audience, reward, seconds)], api_key)
+            if planned.waits:
+                making.join(job)
             planned.store()
     with about(job):
         logger.info("Job %s is submitted.", job.pk)  # names are the database's to know, not logs'
@@ -68,7 +72,7 @@ def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey
             if each.client_address not in clients:
                 clients[each.client_address] = find_client(address=each.client_address, user=user)
             plans.append(plan_named(each, user, known))
-            _require_floor(plans[-1], _reward(each))
+            require_floor(plans[-1].floor, _reward(each))
             asked.append((plans[-1].dataset.pk, json.dumps(each.receivers, sort_keys=True)))
             deadlines.append(_deadline_seconds(each))
     with transaction.atomic():
@@ -106,15 +110,6 @@ def _audience(submission: Submission, planned: Plan, user: Any) -> Audience | No
 
 def _reward(submission: Submission) -> int:
     return to_micro(submission.reward, name="reward", minimum=max(1, settings.POLICY.micro("minimum_reward")))
-
-
-def _require_floor(planned: Plan, reward: int) -> None:
-    """A job pays at least what keeping its data and checking its answer is worth, so that none are sent for nothing."""
-    if reward < planned.floor:
-        raise Refused(
-            f"reward must be at least {in_words(planned.floor)} for this job: its data and the checking of "
-            "its answer cost the network that much."
-        )
 
 
 def _deadline_seconds(submission: Submission) -> float:

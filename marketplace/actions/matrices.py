@@ -1,6 +1,6 @@
 """Matrices: what a job's recipe makes of a dataset, once for all jobs that ask for the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +10,12 @@ from django.conf import settings
 from django.db import transaction
 from django.db.utils import IntegrityError
 
-from marketplace import storage
-from marketplace.actions.datasets import Brought, require_share
+from marketplace import dispatch, storage
+from marketplace.actions.datasets import Brought, require_share_for
 from marketplace.actions.locks import hold_matrix
 from marketplace.domain.errors import Refused
-from marketplace.domain.recipes import Options, Recipe
-from marketplace.models import Dataset, Job, Matrix
+from marketplace.domain.recipes import Options, Recipe, gap_refused
+from marketplace.models import Dataset, Job, Matrix, database_now
 from marketplace.tables import recipes
 from marketplace.tables.matrix import MatrixWriter
 from marketplace.tables.recipes import Layout, Survey
@@ -23,51 +23,67 @@ from marketplace.tables.rows import Stored
 from workers.catalog.base import CatalogModel
 
 Columns = Sequence[Mapping[str, Any]]
+State = Matrix.State
 
 
 @dataclass
 class Prepared:
-    """A recipe that was read through its table. Until `insert`, its matrix has no row; until `store`, no file."""
+    """A recipe, and the matrix that it makes. Until `insert`, a new matrix has no row; until `store`, no file.
+
+    Of one that is made `later`, by a task, only the recipe is known.
+    """
 
     brought: Brought
-    layout: Layout
+    recipe: Recipe
     matrix: Matrix
     user: Any = None  # whose share of the disk it takes
+    layout: Layout | None = None  # what a reading found just now, from which the file is still to be written
+    later: bool = False
     files: list[IO[bytes]] = field(default_factory=list)
 
     @property
-    def features(self) -> int:
-        return len(self.layout.features)
+    def features(self) -> int | None:
+        """How many columns are fitted on; None where only making the matrix tells."""
+        if not self.later:
+            return self.matrix.features
+        return None if self.recipe.categories else len(self.recipe.columns)
 
     def write(self, files: ExitStack) -> None:
-        """Make the matrix, into a temporary file that lives as long as `files`; nothing where it is there already.
+        """Make the matrix, into a temporary file that lives as long as `files`, where that is to be done now.
 
         Raises:
             Refused: more than the user's share of the disk.
             NoRoom: the disk is full.
         """
-        found = self.matrix
-        if not found._state.adding and storage.path("matrices", found.matrix_sha256).is_file():
+        if self.later:
             return
-        require_share(self.user, found.matrix_bytes)
-        file = files.enter_context(storage.temporary(reserved=True))
-        writer = MatrixWriter(file, found.matrix_columns, settings.MAX_MATRIX_CELLS)
-        columns = recipes.write(self.layout, table_of(self.brought), writer)
-        if found._state.adding:
-            found.columns, found.matrix_sha256 = columns, storage.sha256(file)
-        self.files = [file]
+        require_share_for(self.user, self.matrix)
+        if self.layout is not None:
+            file = files.enter_context(storage.temporary(reserved=True))
+            write(self.matrix, self.layout, table_of(self.brought), file)
+            self.files = [file]
 
     def insert(self, dataset: Dataset) -> Matrix:
-        """Give the matrix its row, unless it has one; `store` is still to come, last in the same transaction."""
+        """Give the matrix its row, unless it has one; `store` is still to come, last in the same transaction.
+
+        One that is made later is locked, and as it is once it is: another's job may have had it made meanwhile.
+        """
         if self.files:
             hold_matrix(self.matrix.matrix_sha256)
         if self.matrix._state.adding:
-            self.matrix.dataset = dataset
+            self.matrix.dataset, self.matrix.state = dataset, State.MAKING if self.later else State.READY
             try:
                 with transaction.atomic():
                     self.matrix.save(force_insert=True)
             except IntegrityError:  # somebody asked for the same at the same time
                 self.matrix = Matrix.objects.get(dataset=dataset, recipe_sha256=self.matrix.recipe_sha256)
+        elif self.files:
+            self.matrix.state = State.READY
+            self.matrix.save()
+        if self.later:
+            self.matrix = Matrix.objects.select_for_update(no_key=True).get(pk=self.matrix.pk)
+            if not is_there(self.matrix):
+                ask_for(self.matrix)
         return self.matrix
 
     def store(self) -> None:
@@ -103,7 +119,10 @@ def prepare(
     given: Options,
     user: Any,
 ) -> Prepared:
-    """Read a recipe through the table of `brought`; `features` and `target` are columns of the dataset.
+    """What the recipe makes of the table of `brought`; `features` and `target` are columns of the dataset.
+
+    A matrix that is there is used. Else a table of at most `MATRIX_AT_ONCE_CELLS` is read now, and its matrix, where
+    that has no more either, can be written now; a larger one is left to a task, and held against what the dataset has.
 
     Raises:
         Refused: with one sentence that says what to change.
@@ -112,23 +131,80 @@ def prepare(
     known = None
     if not brought.dataset._state.adding:
         known = Matrix.objects.filter(dataset=brought.dataset, recipe_sha256=recipe.sha256).first()
-    if known is not None:
-        return Prepared(brought, Layout.read(known.recipe, known.layout), known, user)
+    if known is not None and is_there(known):
+        return Prepared(brought, recipe, known, user)
     used = [*features, *([target] if target else [])]
-    survey = Survey(recipe, frozenset(each["name"] for each in used if each["matrix_column"] is None))
-    layout = survey.read(table_of(brought))
-    width = recipes.require_width(layout, settings.MAX_MATRIX_CELLS, survey.rows) + (target is not None)
-    matrix = Matrix(
-        recipe=recipe.document,
-        recipe_sha256=recipe.sha256,
-        layout=layout.as_json(),
-        rows=survey.rows,
-        held_out=survey.held_out,
-        dropped=survey.dropped,
-        matrix_bytes=MatrixWriter.size_bytes(survey.rows, width),
-        matrix_columns=width,
-    )
-    return Prepared(brought, layout, matrix, user)
+    texts = frozenset(each["name"] for each in used if each["matrix_column"] is None)
+    matrix = known or Matrix(recipe=recipe.document, recipe_sha256=recipe.sha256, layout=unread(recipe, texts))
+    dataset, most = brought.dataset, settings.MATRIX_AT_ONCE_CELLS
+    if dataset.rows * len(dataset.columns) <= most:
+        layout = survey(matrix, recipe, texts, table_of(brought))
+        if matrix.rows * matrix.matrix_columns <= most:
+            return Prepared(brought, recipe, matrix, user, layout)
+    _require_known(recipe, used, dataset.rows)
+    return Prepared(brought, recipe, matrix, user, later=True)
+
+
+def is_there(matrix: Matrix) -> bool:
+    return matrix.state == State.READY and storage.path("matrices", matrix.matrix_sha256).is_file()
+
+
+def unread(recipe: Recipe, texts: frozenset[str]) -> dict[str, Any]:
+    """The layout of a matrix whose table was not read yet."""
+    return Layout(recipe, texts, {}, {}).as_json()
+
+
+def survey(matrix: Matrix, recipe: Recipe, texts: frozenset[str], table: Stored) -> Layout:
+    """Read the table through; the matrix's layout and shape, which are not saved, are what was found.
+
+    Raises:
+        Refused: what the recipe finds cannot be a matrix.
+    """
+    found = Survey(recipe, texts)
+    layout = found.read(table)
+    width = recipes.require_width(layout, settings.MAX_MATRIX_CELLS, found.rows) + (recipe.target is not None)
+    matrix.layout, matrix.rows, matrix.held_out, matrix.dropped = (
+        layout.as_json(), found.rows, found.held_out, found.dropped,
+    )  # fmt: skip
+    matrix.matrix_bytes, matrix.matrix_columns = MatrixWriter.size_bytes(found.rows, width), width
+    matrix.target = None if recipe.target is None else width - 1
+    return layout
+
+
+def write(
+    matrix: Matrix, layout: Layout, table: Stored, file: IO[bytes], told: Callable[[int], None] = lambda done: None
+) -> None:
+    """Write the matrix into `file`; its columns and digest, which are not saved, are what came of it.
+
+    `told` hears, while the digest is made, how many bytes of it were read.
+    """
+    writer = MatrixWriter(file, matrix.matrix_columns, settings.MAX_MATRIX_CELLS)
+    matrix.columns = recipes.write(layout, table, writer)
+    matrix.matrix_sha256 = storage.sha256(file, told)
+
+
+def ask_for(matrix: Matrix) -> None:
+    """Have a locked matrix made that is not there: by the task that is at it, or by one that begins anew."""
+    if matrix.state != State.MAKING:
+        matrix.state = State.MAKING
+        anew = {"progress": 0.0, "tries": 0, "lease_expires_at": None, "changed_at": database_now()}
+        Matrix.objects.filter(pk=matrix.pk).update(state=State.MAKING, **anew)
+    dispatch.make_matrix(matrix.pk)
+
+
+def _require_known(recipe: Recipe, used: Columns, rows: int) -> None:
+    """Refuse what the dataset's own columns say that the recipe cannot make of them.
+
+    Raises:
+        Refused: a gap, where the recipe refuses them; a column without any value.
+    """
+    gaps = [each for each in used if each["missing"]]
+    if recipe.missing == "refuse" and gaps:
+        first = min(gaps, key=lambda each: each["first_missing"])
+        raise gap_refused(first["first_missing"], first["name"])
+    for each in gaps:
+        if each["missing"] == rows and each["matrix_column"] is not None:
+            raise Refused(f'Column "{each["name"][:80]}" has no value at all: leave it out.')
 
 
 def _recipe(model: CatalogModel, features: Columns, target: Mapping[str, Any] | None, given: Options) -> Recipe:

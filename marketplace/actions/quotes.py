@@ -22,6 +22,9 @@ NAMED = 100  # workers that a quote names
 def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
     """Who could take the job, how long it should take, what would be held, and a reward to consider.
 
+    Of a job whose matrix is still to be made, all that depends on its shape is what the dataset lets expect;
+    `features` is None where it has categories, whose levels are not known.
+
     Raises:
         Refused: as the submission itself would be.
     """
@@ -42,7 +45,8 @@ def quote(*, submission: Submission, user: Any) -> dict[str, Any]:
         "model_type": planned.model.name,
         "dataset_id": planned.dataset.sha256,
         "rows": planned.rows,
-        "features": len(planned.features),
+        "features": planned.width,
+        "matrix_ready": not planned.waits,
         "params": planned.params,
         "workers": names,
         "measured_rates": {name: round(rate, 4) for name in names if (rate := rates[name]) is not None},

@@ -92,7 +92,7 @@ def recheck(*, assignment_id: UUID) -> tuple[Assignment, Finding]:
         raise NotFound(f"There is no verdict on an assignment {assignment_id}.")
     job = found.job
     matrix = storage.path("matrices", job.data.matrix_sha256)
-    task = Task(job.model_type, job.params, job.seed, matrix, job.features, job.target)
+    task = Task(job.model_type, job.params, job.seed, matrix, job.fitted_columns, job.fitted_target)
     return found, check_answer(task, storage.path("results", found.result.sha256), int(found.verdict.seed, 16))
 
 

@@ -96,7 +96,7 @@ def _lease(assignment_id: UUID) -> Result | None:
 def task_of(job: Job) -> Task:
     """What the job asked for, and where its data are."""
     matrix = storage.path("matrices", job.data.matrix_sha256)
-    return Task(job.model_type, job.params, job.seed, matrix, job.features, job.target)
+    return Task(job.model_type, job.params, job.seed, matrix, job.fitted_columns, job.fitted_target)
 
 
 def _release(result: Result) -> str:

@@ -11,11 +11,11 @@ from marketplace.actions import audiences, datasets, matrices
 from marketplace.actions.datasets import Brought
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.matching import Demand
-from marketplace.domain.money import to_tokens
+from marketplace.domain.money import in_words, to_tokens
 from marketplace.domain.pricing import reward_floor
 from marketplace.domain.recipes import Options, Recipe
 from marketplace.domain.words import counted
-from marketplace.models import Client, Dataset, Job, Matrix
+from marketplace.models import Client, Dataset, Job
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
 from workers.catalog.gpus import KNOWN_GPUS
@@ -51,18 +51,23 @@ class Plan:
     model: CatalogModel
     brought: Brought  # its `keep` gives the dataset a row
     params: dict[str, Any]
-    features: list[int]  # columns of the matrix
+    features: list[int]  # columns of the matrix; none where it is still to be made
     target: int | None
     demand: Demand
     quoted_seconds: float
-    memory_bytes: int  # that a fit should need
     floor: int  # micro-tokens that such a job pays at least
     rows: int  # that are fitted on
+    width: int | None  # columns that are fitted on; None where only making the matrix tells
     prepared: matrices.Prepared | None = None  # what a recipe makes of the dataset
 
     @property
     def dataset(self) -> Dataset:
         return self.brought.dataset
+
+    @property
+    def waits(self) -> bool:
+        """Whether its matrix is still to be made: rows, time and floor are then what the dataset lets expect."""
+        return self.prepared is not None and self.prepared.later
 
     def store(self) -> None:
         """Put what was brought and what was made of it in their places. That does not roll back."""
@@ -167,9 +172,9 @@ def _model(submission: Submission) -> CatalogModel:
 def _planned(submission: Submission, model: CatalogModel, brought: Brought, user: Any) -> Plan:
     chosen, target = _choose_columns(submission, model, brought.dataset)
     demand = _demand(submission.requirements)
-    prepared = None
+    prepared, width = None, len(chosen)
+    rows, matrix_bytes = brought.dataset.rows, brought.dataset.matrix_bytes
     if submission.recipe is None:
-        data: Dataset | Matrix = brought.dataset
         _require_plain_numbers(chosen, target)
         features = [each["matrix_column"] for each in chosen]
         place: int | None = None if target is None else target["matrix_column"]
@@ -178,20 +183,57 @@ def _planned(submission: Submission, model: CatalogModel, brought: Brought, user
         prepared = matrices.prepare(
             brought=brought, model=model, features=chosen, target=target, given=given, user=user
         )
-        data = prepared.matrix
-        features, place = list(range(prepared.features)), None if target is None else prepared.features
+        features, place = [], None
+        if not prepared.later:
+            made = prepared.matrix
+            rows, width, matrix_bytes = made.rows, made.features, made.matrix_bytes
+            features, place = list(range(width)), None if target is None else width
     try:
         params = model.clean(submission.params)
-        model.validate(params, data.rows, len(features))
     except ParameterError as error:
         raise Refused(str(error)) from None
-    operations = model.operations(params, data.rows, len(features))
-    seconds = settings.POLICY.quote_overhead_seconds + operations / settings.POLICY.quote_flops
-    floor = reward_floor(matrix_bytes=data.matrix_bytes, quoted_seconds=seconds, policy=settings.POLICY)
-    memory = 3 * data.matrix_bytes
-    return Plan(
-        model, brought, params, features, place, demand, seconds, memory, floor, data.rows, prepared
-    )  # fmt: skip
+    known = width if prepared is None else prepared.features
+    seconds, floor = weigh(
+        model, params, rows=rows, features=width, matrix_bytes=matrix_bytes, validate=known is not None
+    )
+    return Plan(model, brought, params, features, place, demand, seconds, floor, rows, known, prepared)
+
+
+def weigh(
+    model: CatalogModel,
+    params: Mapping[str, Any],
+    *,
+    rows: int,
+    features: int,
+    matrix_bytes: int,
+    validate: bool = True,
+) -> tuple[float, int]:
+    """The seconds that a fit of this shape is quoted, and the micro-tokens that it pays at least.
+
+    Raises:
+        Refused: the model cannot be fitted on such a shape; unlooked at without `validate`.
+    """
+    try:
+        if validate:
+            model.validate(params, rows, features)
+    except ParameterError as error:
+        raise Refused(str(error)) from None
+    policy = settings.POLICY
+    seconds = policy.quote_overhead_seconds + model.operations(params, rows, features) / policy.quote_flops
+    return seconds, reward_floor(matrix_bytes=matrix_bytes, quoted_seconds=seconds, policy=policy)
+
+
+def require_floor(floor: int, reward: int) -> None:
+    """A job pays at least what keeping its data and checking its answer is worth, so that none are sent for nothing.
+
+    Raises:
+        Refused: `reward` is less than `floor`, both in micro-tokens.
+    """
+    if reward < floor:
+        raise Refused(
+            f"reward must be at least {in_words(floor)} for this job: its data and the checking of its answer cost "
+            "the network that much."
+        )
 
 
 def _brought(submission: Submission, model: CatalogModel, user: Any) -> AbstractContextManager[Brought]:

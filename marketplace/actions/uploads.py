@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q, Sum
 
 from marketplace import dispatch, storage
+from marketplace.actions import reading
 from marketplace.actions.datasets import READERS, find_dataset, read_file, require_share
 from marketplace.domain.errors import Conflict, NotFound, Refused
 from marketplace.models import Upload, UploadPart, database_now
@@ -152,7 +153,18 @@ def finish(*, upload_id: UUID, user: Any) -> Upload:
 
 
 def read(*, upload_id: UUID) -> str:
-    """Check a finished upload's hash and make a dataset of it; answers its state, "" where another has it."""
+    """Check a finished upload's hash and make a dataset of it; answers its state, "" where another has it.
+
+    Where this process reads as much as it may already, it is put off.
+    """
+    with reading.place() as free:
+        if free:
+            return _read_claimed(upload_id)
+    dispatch.read_upload_soon(str(upload_id))
+    return ""
+
+
+def _read_claimed(upload_id: UUID) -> str:
     now = database_now()
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=now)
     claimed = Upload.objects.filter(free, pk=upload_id, state=State.READING)

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.http import Http404
 
 from marketplace.actions.audiences import receivers_of
+from marketplace.actions.matrices import layout_of
 from marketplace.dashboard.access import Viewer
 from marketplace.dashboard.job_extras import timeline
 from marketplace.dashboard.pages import Fragment, Page
@@ -30,7 +31,7 @@ def the_job(viewer: Viewer, job_id: UUID) -> Job:
     Raises:
         Http404: there is no such job, or it is not the viewer's to see.
     """
-    jobs = viewer.jobs().select_related("client", "worker", "dataset", "resource_class__audience")
+    jobs = viewer.jobs().select_related("client", "worker", "dataset", "matrix", "resource_class__audience")
     found = jobs.filter(pk=job_id).first()
     if found is None:
         raise Http404("There is no such job among those that you may see.")
@@ -44,6 +45,7 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
     """
     found = the_job(viewer, job_id)
     assignments = list(found.assignments.select_related("worker", "result", "verdict__contest").order_by("fence"))
+    preparing = found.preparing
     events = list(found.events.select_related("worker").order_by("id"))
     ledger = Transfer.objects.filter(job=found).select_related("source", "destination").order_by("id")
     return {
@@ -51,7 +53,8 @@ def job(viewer: Viewer, job_id: UUID) -> dict[str, Any]:
         "model": MODELS.get(found.model_type),
         "ended": found.state in ENDED,
         "assignments": assignments,
-        "waits": why_it_waits(found, assignments) if found.state == JobState.PENDING else [],
+        "preparing": preparing,
+        "waits": why_it_waits(found, assignments) if found.state == JobState.PENDING and preparing is None else [],
         "verdicts": [each.verdict for each in reversed(assignments) if hasattr(each, "verdict")],
         "events": events,
         "timeline": timeline(found, events, database_now()),
@@ -76,8 +79,13 @@ def _name_of(job: Job, matrix_column: int) -> str:
 
 
 def feature_names(job: Job) -> list[str]:
-    return [_name_of(job, column) for column in job.features]
+    """Of the matrix; while that is not made, the table's columns that it is made of."""
+    if job.matrix and job.matrix.state != job.matrix.State.READY:
+        return list(layout_of(job).recipe.columns)
+    return [_name_of(job, column) for column in job.fitted_columns]
 
 
 def target_name(job: Job) -> str:
-    return "" if job.target is None else _name_of(job, job.target)
+    if job.matrix and job.matrix.state != job.matrix.State.READY:
+        return layout_of(job).recipe.target or ""
+    return "" if job.fitted_target is None else _name_of(job, job.fitted_target)

@@ -91,7 +91,11 @@ def listed(viewer: Viewer, asked: dict[str, str]) -> dict[str, Any]:
     found = filtered.qs if filtered.is_valid() else viewer.jobs().none()
     in_hand = Prefetch("assignments", Assignment.objects.filter(state__in=IN_HAND), to_attr="in_hand")
     ordered = after(found, asked.get("before", "")).order_by("-submitted_at", "-pk")
-    rows = list(ordered.select_related("client", "worker").prefetch_related(in_hand)[: SHOWN + 1])
+    rows = list(
+        ordered.select_related("client", "worker", "matrix")
+        .defer("matrix__layout", "matrix__columns")
+        .prefetch_related(in_hand)[: SHOWN + 1]
+    )
     more, rows = len(rows) > SHOWN, rows[:SHOWN]
     kept = {name: value for name, value in asked.items() if name != "before"}
     older = {**kept, "before": f"{rows[-1].submitted_at.isoformat()}~{rows[-1].pk}"} if more else None

@@ -72,11 +72,11 @@ class Fitted:
     def data(self, rows: Any) -> NDArray[np.float64]:
         """X (rows × features), in the table's own units."""
         shift, scale = self.layout.scaling()
-        return shift + scale * np.asarray(self.matrix[rows][:, self.job.features], dtype=np.float64)
+        return shift + scale * np.asarray(self.matrix[rows][:, self.job.fitted_columns], dtype=np.float64)
 
     def actual(self, rows: Any) -> NDArray[np.float64]:
         """y (rows,)."""
-        return np.asarray(self.matrix[rows, self.job.target], dtype=np.float64)
+        return np.asarray(self.matrix[rows, self.job.fitted_target], dtype=np.float64)
 
     @property
     def class_names(self) -> list[str]:
@@ -90,7 +90,7 @@ class Fitted:
 def spreads(job: Job) -> NDArray[np.float64]:
     """Each feature's standard deviation (d,), from what was noted when the data came."""
     norms = {column["matrix_column"]: column["norm"] for column in job.data.columns}
-    return np.array([norms.get(column, 0.0) for column in job.features]) / max(job.data.rows, 1) ** 0.5
+    return np.array([norms.get(column, 0.0) for column in job.fitted_columns]) / max(job.data.rows, 1) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _by_row(fitted: Fitted) -> Listing | None:
         columns += [(f"PC{i + 1}", "transformed_data", i) for i in range(arrays["transformed_data"].shape[1])]
     if not columns:
         return None
-    supervised = "predictions" in arrays and fitted.job.target is not None
+    supervised = "predictions" in arrays and fitted.job.fitted_target is not None
     named = fitted.layout.classes
 
     def rows() -> Iterator[list[Any]]:

@@ -17,6 +17,14 @@ MAX_SEED = 2**31 - 1
 OPTIONS = ("missing", "standardise", "categories", "first_level", "holdout", "seed")
 
 
+def gap_refused(row: int, column: str) -> Refused:
+    """What is said of a gap in `row`, counted from 1, where the recipe refuses gaps."""
+    return Refused(
+        f'Row {row:,} has no value in column "{column[:80]}": fill it, leave the column out with "columns", or set '
+        '"missing" of the recipe to "drop" or "mean".'
+    )
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a table becomes the matrix that is fitted.

@@ -57,7 +57,9 @@ class Job(models.Model):
         help_text="What its recipe made of the dataset; empty where it is fitted as it was brought.",
     )  # fmt: skip
     params = models.JSONField(default=dict)
-    features = models.JSONField(help_text="Columns of the matrix, in order.")
+    features = models.JSONField(
+        help_text="Columns of the matrix, in order; none where it was submitted before its matrix was made: then all."
+    )
     target = models.PositiveIntegerField(null=True, blank=True, help_text="Column of the matrix.")
     seed = models.BigIntegerField()
     resource_class = models.ForeignKey(ResourceClass, models.PROTECT, related_name="jobs")
@@ -105,6 +107,25 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    @property
+    def fitted_columns(self) -> list[int]:
+        """The columns of its matrix that are fitted on, in order. What was asked is never changed, so a job that waited
+        for its matrix has those of the matrix: all but the target's."""
+        if self.features or self.matrix is None:
+            return self.features
+        return [column for column in range(self.matrix.matrix_columns) if column != self.matrix.target]
+
+    @property
+    def fitted_target(self) -> int | None:
+        """The column of its matrix that is predicted."""
+        return self.target if self.features or self.matrix is None else self.matrix.target
+
+    @property
+    def preparing(self) -> float | None:
+        """How far making its matrix is, 0 to 1, while it waits for that; None where it does not."""
+        waits = self.state == JobState.PENDING.value and self.matrix and self.matrix.state == Matrix.State.MAKING
+        return self.matrix.progress if waits and self.matrix else None
 
     @property
     def data(self) -> Matrix | Dataset:

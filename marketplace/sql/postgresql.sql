@@ -136,10 +136,12 @@ BEGIN
   END IF;
   IF (NEW.id, NEW.client_id, NEW.model_type, NEW.dataset_id, NEW.params, NEW.features, NEW.target, NEW.seed,
       NEW.reward, NEW.escrow_id, NEW.max_attempts, NEW.deadline_at, NEW.submitted_at, NEW.resource_class_id,
-      NEW.quoted_seconds, NEW.matrix_id)
+      NEW.matrix_id)
     IS DISTINCT FROM (OLD.id, OLD.client_id, OLD.model_type, OLD.dataset_id, OLD.params, OLD.features, OLD.target,
       OLD.seed, OLD.reward, OLD.escrow_id, OLD.max_attempts, OLD.deadline_at, OLD.submitted_at, OLD.resource_class_id,
-      OLD.quoted_seconds, OLD.matrix_id) THEN
+      OLD.matrix_id)
+    -- It is quoted anew, once, when the matrix that it waits for is made.
+    OR NEW.quoted_seconds <> OLD.quoted_seconds AND (OLD.features <> '[]'::jsonb OR OLD.attempt > 0) THEN
     RAISE EXCEPTION 'a job keeps what was asked' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   IF NEW.state IN ('assigned', 'pending') AND (NEW.state = 'pending') <> (NEW.worker_id IS NULL)
@@ -650,7 +652,7 @@ BEGIN
 END $$;
 CREATE FUNCTION cn_matrix_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF (NEW.rows, NEW.matrix_sha256, NEW.matrix_bytes, NEW.matrix_columns)
+  IF OLD.matrix_sha256 <> '' AND (NEW.rows, NEW.matrix_sha256, NEW.matrix_bytes, NEW.matrix_columns)
     IS DISTINCT FROM (OLD.rows, OLD.matrix_sha256, OLD.matrix_bytes, OLD.matrix_columns) THEN
     RAISE EXCEPTION 'a matrix keeps its content' USING ERRCODE = 'integrity_constraint_violation';
   END IF;

@@ -113,7 +113,9 @@ CREATE TRIGGER cn_job_update BEFORE UPDATE ON marketplace_job BEGIN
       OR NEW.target IS NOT OLD.target OR NEW.seed <> OLD.seed OR NEW.reward <> OLD.reward
       OR NEW.escrow_id <> OLD.escrow_id OR NEW.max_attempts <> OLD.max_attempts
       OR NEW.deadline_at <> OLD.deadline_at OR NEW.submitted_at <> OLD.submitted_at
-      OR NEW.resource_class_id <> OLD.resource_class_id OR NEW.quoted_seconds <> OLD.quoted_seconds;
+      OR NEW.resource_class_id <> OLD.resource_class_id
+      -- It is quoted anew, once, when the matrix that it waits for is made.
+      OR NEW.quoted_seconds <> OLD.quoted_seconds AND (OLD.features <> '[]' OR OLD.attempt > 0);
   SELECT RAISE(ABORT, 'a job has a worker from its assignment on, and the same until it is pending again')
     WHERE NEW.state IN ('assigned', 'pending') AND (NEW.state = 'pending') <> (NEW.worker_id IS NULL)
       OR NEW.worker_id IS NOT OLD.worker_id AND NEW.state NOT IN ('assigned', 'pending')
@@ -534,8 +536,8 @@ END;
 
 CREATE TRIGGER cn_matrix_update BEFORE UPDATE ON marketplace_matrix BEGIN
   SELECT RAISE(ABORT, 'a matrix keeps its content')
-    WHERE NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256
-      OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns;
+    WHERE OLD.matrix_sha256 <> '' AND (NEW.rows IS NOT OLD.rows OR NEW.matrix_sha256 IS NOT OLD.matrix_sha256
+      OR NEW.matrix_bytes IS NOT OLD.matrix_bytes OR NEW.matrix_columns IS NOT OLD.matrix_columns);
 END;
 
 CREATE TRIGGER cn_dataset_delete BEFORE DELETE ON marketplace_dataset BEGIN

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from marketplace.domain.errors import Refused
-from marketplace.domain.recipes import Recipe
+from marketplace.domain.recipes import Recipe, gap_refused
 from marketplace.tables.arrays import BLOCK_CELLS, MAX_COLUMNS
 from marketplace.tables.matrix import MatrixWriter, Statistics
 from marketplace.tables.rows import Block, Mask, Stored
@@ -261,10 +261,7 @@ def choose(
         if recipe.missing == "refuse" and not used.all():
             row = int((~used).argmax())
             name = next(name for name in (*recipe.columns, recipe.target) if name is not None and gaps[name][row])
-            raise Refused(
-                f'Row {done + row + 1:,} has no value in column "{name[:80]}": fill it, leave the column out with '
-                '"columns", or set "missing" of the recipe to "drop" or "mean".'
-            )
+            raise gap_refused(done + row + 1, name)
         # One draw for each row of the table, so that a row's lot does not depend on where blocks begin.
         held = (draw.random(len(block)) < recipe.holdout) & used
         yield block, used, held

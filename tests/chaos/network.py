@@ -147,7 +147,7 @@ class Network:
         web = ["uvicorn", "computenet.asgi:application", "--lifespan", "off", "--host", "127.0.0.1"]
         self.add("web", [*python, *web, "--port", str(self.port)], self.environment | {"DATABASE_POOL": "1"})
         celery = [*python, "celery", "-A", "computenet"]
-        for name, queue in (("coordinator", "coordination"), ("verifier", "verification")):
+        for name, queue in (("coordinator", "coordination"), ("verifier", "verification,reading")):
             more = ["worker", "-P", "threads", "-c", "2", "-l", "info", "-Q", queue, "-n", f"{name}@%h"]
             self.add(name, [*celery, *more, "--without-gossip", "--without-mingle"], self.environment)
         schedule = str(self.folder / "beat-schedule")

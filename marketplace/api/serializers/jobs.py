@@ -157,6 +157,9 @@ class JobStatus(JobSerializer):
         help_text="What was made of them; null where they are fitted as they are."
     )
     params = Parameters()
+    preparing = serializers.FloatField(
+        allow_null=True, help_text="How far making its matrix is, 0 to 1, while it waits for that; null otherwise."
+    )
     attempt = serializers.IntegerField(help_text="How many workers have had it.")
     max_attempts = serializers.IntegerField()
     deadline_at = UnixTime()

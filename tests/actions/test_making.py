@@ -1,0 +1,179 @@
+"""Large tables: a job waits, with its reward held, while a task follows its recipe."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from django.test import Client as Browser
+from django.urls import reverse
+
+from marketplace import dispatch, storage
+from marketplace.actions import coordination, jobs, making, matrices, reading, results, uploads
+from marketplace.actions.quotes import quote
+from marketplace.domain.errors import Refused
+from marketplace.models import Client, Job, Matrix, database_now
+from tests import factories as make
+from tests.actions.test_recipes import bring, design, flats
+
+pytestmark = pytest.mark.django_db
+RECIPE = {"missing": "drop", "standardise": True}
+
+
+@pytest.fixture(autouse=True)
+def few_cells_at_once(settings: Any) -> None:
+    settings.MATRIX_AT_ONCE_CELLS = 100
+
+
+def large(recipe: dict[str, Any] = RECIPE, *, text: str = "", **more: Any) -> Job:
+    """A job on a table that is too large to be followed at once."""
+    if not Client.objects.exists():
+        make.make_client(balance=1000)
+        make.make_worker(stake=1000)
+    asked = {"target": "price"} if "model_type" not in more else {}
+    return make.make_job(dataset=bring(text or flats()[0]).pk, recipe=recipe, **asked, **more)
+
+
+def matrix_of(job: Job) -> Matrix:
+    assert job.matrix_id is not None
+    return Matrix.objects.get(pk=job.matrix_id)
+
+
+def balance() -> float:
+    return Client.objects.select_related("wallet").get().wallet.balance / 1e6
+
+
+def test_a_job_waits_for_its_matrix_and_is_then_done_like_any_other() -> None:
+    job = large()
+    assert (job.state, job.features, job.preparing, balance()) == ("pending", [], 0.0, 950)
+    assert coordination.run_cycle(assign=True).assigned == 0
+    assert making.make(matrix_id=matrix_of(job).pk) == "ready"
+    assert making.make(matrix_id=matrix_of(job).pk) == ""  # its message came twice
+    job = Job.objects.get(pk=job.pk)
+    assert (job.fitted_columns, job.fitted_target, job.preparing) == ([0, 1, 2, 3], 4, None)
+    job = make.run_to_end(job)
+    assert job.state == "verified", job.reason
+    _, data = flats()
+    X, y = design(data, ~data["gaps"]), data["price"][~data["gaps"]]
+    exact, *_ = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)
+    found = results.read_result(job=job, limit=None)
+    np.testing.assert_allclose([*found["coefficients"], found["intercept"]], exact, rtol=1e-6)
+
+
+def test_a_matrix_that_is_there_is_used_at_once_and_one_that_is_being_made_is_waited_for() -> None:
+    first, second = large(), large()
+    assert first.matrix_id == second.matrix_id and second.preparing == 0.0
+    making.make(matrix_id=matrix_of(first).pk)
+    assert [job.fitted_columns for job in Job.objects.all()] == [[0, 1, 2, 3]] * 2
+    third = large()
+    assert (third.matrix_id, third.features, third.preparing) == (first.matrix_id, [0, 1, 2, 3], None)
+
+
+def test_a_job_whose_matrix_comes_to_be_while_it_is_submitted_has_its_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = matrix_of(large())
+    write = matrices.Prepared.write
+    monkeypatch.setattr(
+        matrices.Prepared, "write", lambda *given: (write(*given), making.make(matrix_id=matrix.pk))
+    )  # fmt: skip
+    assert Job.objects.get(pk=large().pk).fitted_columns == [0, 1, 2, 3]
+
+
+def test_what_the_dataset_rules_out_is_refused_when_it_is_submitted() -> None:
+    with pytest.raises(Refused, match='Row 8 has no value in column "area": fill it'):
+        large({})
+    with pytest.raises(Refused, match='Column "b" has no value at all'):
+        large({"missing": "mean"}, text="a,b,price\n" + "1,,2\n3,,5\n" * 40)
+    assert balance() == 1000 and not Matrix.objects.exists()
+
+
+def test_a_recipe_that_the_table_rules_out_fails_the_job_and_the_reward_goes_back() -> None:
+    text = "town,price\n" + "".join(f"town {i},{i}\n" for i in range(1001))
+    job = large({}, text=text)
+    assert balance() == 950
+    assert making.make(matrix_id=matrix_of(job).pk) == "failed"
+    job = Job.objects.get(pk=job.pk)
+    assert (job.state, job.fault, balance()) == ("failed", "job", 1000)
+    assert job.reason.startswith('Column "town" has more than 1,000 different values')
+    again = large({}, text=text)  # asked for again, it is tried again
+    assert again.matrix_id == job.matrix_id and again.preparing == 0.0
+    assert making.make(matrix_id=matrix_of(again).pk) == "failed" and balance() == 1000
+
+
+def test_a_job_that_the_matrix_does_not_suit_fails_and_the_others_go_on() -> None:
+    many = large({"missing": "drop"}, model_type="pca_analysis", params={"n_components": 7})
+    few = large({"missing": "drop"}, model_type="pca_analysis", params={"n_components": 2})
+    assert many.matrix_id == few.matrix_id
+    assert making.make(matrix_id=matrix_of(many).pk) == "ready"
+    many, few = Job.objects.get(pk=many.pk), Job.objects.get(pk=few.pk)
+    assert (many.state, many.fault) == ("failed", "job") and "n_components must be at most 6" in many.reason
+    assert (few.state, few.fitted_columns, balance()) == ("pending", [0, 1, 2, 3, 4, 5], 950)
+
+
+def test_a_maker_that_was_killed_is_followed_by_another_after_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, sent = matrix_of(large()), list[int]()
+    monkeypatch.setattr(dispatch, "make_matrix_now", lambda pk: bool(sent.append(pk)) or True)
+    with monkeypatch.context() as killed:
+        killed.setattr(matrices, "write", lambda *given: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            making.make(matrix_id=matrix.pk)
+    assert matrix_of(Job.objects.get()).progress > 0.3
+    assert making.make(matrix_id=matrix.pk) == "" and making.send_waiting() == 0  # its lease still runs
+    Matrix.objects.update(lease_expires_at=database_now() - timedelta(seconds=1))
+    assert making.send_waiting() == 1 and sent == [matrix.pk]
+    assert making.make(matrix_id=matrix.pk) == "ready"
+    incoming = storage.path("matrices", "aa").parents[2] / "incoming"
+    assert list(incoming.iterdir()) == []
+
+
+def test_what_breaks_three_times_fails_the_job_and_is_laid_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = large()
+    monkeypatch.setattr(matrices, "survey", lambda *given: 1 / 0)
+    for state in ("making", "making", "failed"):
+        Matrix.objects.update(lease_expires_at=None)
+        assert making.make(matrix_id=matrix_of(job).pk) == state
+    job = Job.objects.get(pk=job.pk)
+    assert (job.state, job.fault, job.reason, balance()) == ("failed", "system", making.BROKEN, 1000)
+
+
+def test_making_stops_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, survey = large(), matrices.survey
+
+    def called_off(*given: Any) -> Any:
+        jobs.cancel(job_id=job.pk, user=None, actor="client")
+        return survey(*given)
+
+    monkeypatch.setattr(matrices, "survey", called_off)
+    assert making.make(matrix_id=matrix_of(job).pk) == ""
+    assert (Job.objects.get().state, matrix_of(job).state, balance()) == ("cancelled", "failed", 1000)
+
+
+def test_reading_leaves_threads_to_the_rest_and_what_finds_no_place_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix, later = matrix_of(large()), list[Any]()
+    monkeypatch.setattr(dispatch, "make_matrix_soon", later.append)
+    monkeypatch.setattr(dispatch, "read_upload_soon", later.append)
+    with reading.place() as one, reading.place() as two:
+        assert one and two
+        assert making.make(matrix_id=matrix.pk) == "" and uploads.read(upload_id=Job.objects.get().pk) == ""
+    assert later == [matrix.pk, str(Job.objects.get().pk)] and matrix_of(Job.objects.get()).tries == 0
+    assert making.make(matrix_id=matrix.pk) == "ready"
+
+
+def test_a_quote_says_what_it_can_without_making_the_matrix() -> None:
+    make.make_client()
+    asked = make.Submission(
+        client_address="alice", model_type="linear_regression", dataset=bring(flats()[0]).pk, target="price",
+        recipe=RECIPE,
+    )  # fmt: skip
+    found = quote(submission=asked, user=None)
+    assert (found["rows"], found["features"], found["matrix_ready"]) == (240, None, False)
+    assert found["suggested_reward"] > 0 and not Matrix.objects.exists()
+
+
+def test_status_and_pages_say_how_far_it_is(client: Browser) -> None:
+    job = large()
+    Matrix.objects.update(progress=0.43)
+    said = client.get(f"/job/{job.pk}/status").json()
+    assert (said["status"], said["preparing"], said["columns"]) == ("pending", 0.43, ["area", "town", "rooms"])
+    page = client.get(reverse("job", args=[job.pk])).content.decode()
+    assert "Preparing 43" in page and "Why it waits" not in page and "area, town, rooms" in page
+    assert "preparing 43" in client.get(reverse("jobs")).content.decode()
