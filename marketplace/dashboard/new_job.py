@@ -29,6 +29,9 @@ PREVIEW_ROWS, PREVIEW_COLUMNS = 6, 12
 LISTED = 8  # datasets that are offered again
 NAMED = 20  # workers that a quote shows
 MAX_PASTED = 2 * 1024**2
+PARTS_AT_ONCE = (
+    4  # a file of no more is sent in one piece; as the client does (32 MiB, where a part has its usual size)
+)
 KNOWN = "This job was submitted before: here it is, and nothing more is held. Submit it again makes another one."
 
 
@@ -72,13 +75,22 @@ def data_step(request: HttpRequest, viewer: Viewer) -> HttpResponse:
         return _take_in(request, viewer, draft)
     context: dict[str, Any] = {"viewer": viewer, "draft": draft, "step": 1}
     if not draft.dataset:
-        return render(request, "dashboard/new_job_data.html", context | {"listed": own_datasets(viewer)})
+        return render(request, "dashboard/new_job_data.html", context | _ways(viewer))
     if draft.dataset == SAMPLE:
         return redirect(f"{reverse('new-job-model')}?{draft.query}")
     dataset = find(draft, acting_user(request))
     if dataset is None:
         raise Http404("There are no such data.")
     return render(request, "dashboard/new_job_columns.html", context | _preview(draft, dataset))
+
+
+def _ways(viewer: Viewer) -> dict[str, Any]:
+    """What the first step says of ways to bring data."""
+    return {
+        "listed": own_datasets(viewer),
+        "parts_above": PARTS_AT_ONCE * settings.UPLOAD_PART_BYTES,
+        "upload_most": settings.MAX_UPLOAD_BYTES,
+    }
 
 
 def _preview(draft: Draft, dataset: Dataset) -> dict[str, Any]:
@@ -124,8 +136,7 @@ def _take_in(request: HttpRequest, viewer: Viewer, draft: Draft) -> HttpResponse
             raise Refused("Choose a file, or paste a table; or take the sample.")
     except Refused as refusal:
         context = {"viewer": viewer, "draft": draft, "step": 1, "refused": str(refusal), "pasted": pasted[:MAX_PASTED]}
-        context["listed"] = own_datasets(viewer)
-        return render(request, "dashboard/new_job_data.html", context, status=refusal.status)
+        return render(request, "dashboard/new_job_data.html", context | _ways(viewer), status=refusal.status)
     chosen = replace(draft, dataset=dataset.pk, target=None, columns=None)
     return redirect(f"{reverse('new-job')}?{chosen.query}")
 

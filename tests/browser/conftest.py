@@ -38,7 +38,8 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any], playwrigh
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running(tmp_path_factory.mktemp("home"), free_port()) as started:
+    small_parts = {"UPLOAD_PART_BYTES": "50000"}  # a file above four times that goes up in parts
+    with running(tmp_path_factory.mktemp("home"), free_port(), small_parts) as started:
         yield started
 
 

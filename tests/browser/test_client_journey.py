@@ -1,5 +1,6 @@
 """A client in a real browser: data, model, quote, a job followed live to its end, its result, and the downloads."""
 
+import hashlib
 import io
 import re
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.sandbox.running import Sandbox
 
@@ -71,9 +72,55 @@ def test_from_a_file_to_a_picture(open_page: Callable[..., Page], sandbox: Sandb
     assert kept["SVG"].startswith(b"<?xml") and b"Predicted against actual" in kept["SVG"]
 
 
+def test_a_large_file_goes_up_in_parts_and_on_after_a_cut(browser: Browser, sandbox: Sandbox, tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    large = tmp_path / "large.csv"
+    large.write_text("a,b,c\n" + "".join(f"{a:.6f},{b:.6f},{c:.6f}\n" for a, b, c in rng.normal(size=(10_000, 3))))
+    parts = -(-large.stat().st_size // 50_000)
+    put: list[int] = []
+
+    def number(route: Route) -> int:
+        return int(route.request.url.rsplit("/", 1)[1])
+
+    def lose(route: Route) -> None:
+        """The line breaks once at the second part, and for good at the fourth."""
+        put.append(number(route))
+        if put == [0, 1] or number(route) == 3:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    context = browser.new_context(base_url=sandbox.address)
+    page = context.new_page()
+    page.route("**/uploads/*/parts/*", lose)
+    page.goto("/dashboard/jobs/new/")
+    page.get_by_label("A table", exact=True).set_input_files(large)
+    page.get_by_role("button", name="Upload and look").click()
+    expect(page.get_by_label("Sending")).to_have_attribute("value", str(3 / parts))
+    assert put[:5] == [0, 1, 1, 2, 3]
+
+    page.unroute("**/uploads/*/parts/*")
+    put.clear()
+    page.route("**/uploads/*/parts/*", lambda route: (put.append(number(route)), route.continue_()))
+    page.goto("/dashboard/jobs/new/?reward=7")
+    page.get_by_label("A table", exact=True).set_input_files(large)
+    page.get_by_role("button", name="Upload and look").click()
+    expect(page.get_by_role("heading", name="large.csv")).to_be_visible()
+    assert put == list(range(3, parts))
+    assert f"dataset={hashlib.sha256(large.read_bytes()).hexdigest()}" in page.url and "reward=7" in page.url
+
+    page.goto("/dashboard/jobs/new/")
+    page.get_by_label("A table", exact=True).set_input_files(large.rename(tmp_path / "large.txt"))
+    page.get_by_role("button", name="Upload and look").click()
+    expect(page.get_by_role("alert")).to_contain_text("The file's name must end in one of .csv")
+    expect(page.get_by_role("button", name="Upload and look")).to_be_enabled()
+    context.close()
+
+
 def test_the_three_steps_work_without_javascript(open_page: Callable[..., Page], sandbox: Sandbox) -> None:
     make_ready(sandbox, "plain_lab", "plain_gpu")
     page = open_page("/dashboard/jobs/new/", java_script_enabled=False)
+    expect(page.get_by_text("Without JavaScript a file goes up in one piece")).to_contain_text("computenet submit FILE")
     page.get_by_label("Rows as CSV").fill("1\t2\n2\t4\n9\t8\n8\t9\n")
     page.get_by_role("button", name="Take it and look").click()
     page.get_by_role("button", name="Choose a model").click()

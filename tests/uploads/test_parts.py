@@ -309,3 +309,15 @@ def test_a_large_file_is_hashed_and_read_in_blocks_and_tells_how_far_it_is(
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert told == sorted(told) and len(set(told)) > 8 and told[-1] > uploads.HASHED
     assert grown < MOST_GROWTH_BYTES, f"{grown:,} bytes"
+
+
+def test_the_pages_form_announces_with_its_own_token_and_another_sites_page_cannot(settings: Any) -> None:
+    browser = Browser(enforce_csrf_checks=True)
+    browser.force_login(cast.a_user("carol"))
+    settings.SANDBOX = False
+    page = browser.get("/dashboard/jobs/new/").content.decode()
+    assert f'data-parts-above="{4 * PART}"' in page and "dashboard/upload.js" in page
+    token = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+    assert announce(browser).status_code == 403
+    browser.defaults["HTTP_X_CSRFTOKEN"] = token
+    assert announce(browser).json()["state"] == "uploading"
