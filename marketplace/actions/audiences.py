@@ -10,11 +10,12 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from marketplace.actions import copies
 from marketplace.actions.datasets import find_dataset
 from marketplace.actions.events import record
 from marketplace.actions.names import check_name
 from marketplace.domain.errors import Conflict, NotFound, Refused
-from marketplace.models import Audience, Contributor, Dataset, DatasetOwner, Job, Pool, Worker
+from marketplace.models import Audience, Contributor, Dataset, DatasetOwner, Job, Matrix, MatrixCopy, Pool, Worker
 
 MAX_NAMED = 100
 KINDS = ("pools", "contributors")
@@ -130,6 +131,8 @@ def receivers_of_dataset(*, dataset: Dataset, user: Any, lock: bool = False) -> 
 def restrict(*, sha256: str, receivers: Mapping[str, Any] | None, user: Any) -> Receivers | None:
     """Say who may receive one's dataset from now on; nothing for everybody. Answers what holds then.
 
+    Machines of others that have a copy are asked to drop it.
+
     Raises:
         NotFound: no such dataset of this user's.
         Refused: no names of anybody who is there.
@@ -143,6 +146,11 @@ def restrict(*, sha256: str, receivers: Mapping[str, Any] | None, user: Any) -> 
         if Job.objects.filter(dataset=dataset, client__user=user, ended_at=None).exists():
             raise Conflict("An open job uses this dataset; wait until it has ended, or cancel it.")
         DatasetOwner.objects.filter(pk=right.pk).update(audience=stored(asked))
+        made = Matrix.objects.filter(dataset=dataset).values_list("matrix_sha256", flat=True)
+        files = {dataset.matrix_sha256, *made}
+        holders = MatrixCopy.objects.filter(matrix_sha256__in=files).values_list("machine", flat=True).distinct()
+        for machine in sorted(holders):
+            copies.call_back_outside(machine=machine, among=files)
     return asked
 
 
@@ -170,6 +178,8 @@ def members_of(audience: int) -> QuerySet[Worker]:
 def change_pool(*, name: str, add: Collection[str] = (), remove: Collection[str] = (), actor: str) -> Pool:
     """Put workers into a pool and take others out; a pool that there is not yet is made.
 
+    The machines of who is taken out are asked to drop what they may not receive any more.
+
     Raises:
         Refused: a name that cannot be one, or no worker of that name.
     """
@@ -181,6 +191,8 @@ def change_pool(*, name: str, add: Collection[str] = (), remove: Collection[str]
             raise Refused(f"There is no worker {missing[0][:64]!r}.")
         pool.workers.add(*(workers[each] for each in add))
         pool.workers.remove(*(workers[each] for each in remove))
+        for machine in sorted({workers[each].host_id or workers[each].pk for each in remove}):
+            copies.call_back_outside(machine=machine)
         said = [f"{word} {', '.join(sorted(names))}" for word, names in (("in", add), ("out", remove)) if names]
         record("pool.changed", actor=actor, reason=f"{name}: {'; '.join(said) or 'looked after'}")
     return pool

@@ -1,8 +1,15 @@
-"""Copies of matrices on contributors' machines: who got one, and having it dropped once its dataset is gone."""
+"""Copies of matrices on contributors' machines: who got one, and having it dropped.
+
+One is to be dropped once its dataset is gone, or once its machine may not receive it any more.
+"""
 
 from collections.abc import Collection
+from typing import Any
+from uuid import UUID
 
-from marketplace.models import MatrixCopy, Worker
+from django.db.models import Exists, OuterRef, Q
+
+from marketplace.models import Assignment, Audience, Dataset, DatasetOwner, Job, MatrixCopy, Worker
 
 NAMED = 100  # in one heartbeat's reply; the next names the rest
 
@@ -22,9 +29,50 @@ def call_back(*, matrix_sha256: str) -> int:
     return MatrixCopy.objects.filter(matrix_sha256=matrix_sha256).update(to_drop=True)
 
 
+def call_back_outside(*, machine: UUID, among: Collection[str] | None = None) -> int:
+    """Have a machine's copies (`among` these) dropped that it may not receive any more. Answers how many there are.
+
+    A machine may have what a job lets one of its workers receive, unless all who brought the data name others now.
+    """
+    workers = Worker.objects.filter(Q(pk=machine) | Q(host=machine))
+    within = Audience.objects.filter(Q(pools__workers__in=workers) | Q(contributors__workers__in=workers))
+    mine = list(within.distinct().values_list("pk", flat=True))
+    asked = Q(resource_class__audience=None) | Q(resource_class__audience__in=mine)
+    allowed = Q(audience=None) | Q(audience__in=mine)
+    held = MatrixCopy.objects.filter(machine=machine, to_drop=False)
+    if among is not None:
+        held = held.filter(matrix_sha256__in=among)
+    lets = _reads(Job.objects.filter(asked)) & (_made_of(DatasetOwner.objects.filter(allowed)) | _nobodys())
+    return held.filter(~lets).update(to_drop=True)
+
+
+def _reads(jobs: Any, to_job: str = "") -> Q:
+    """Is the copy's matrix what one of these jobs (or rows with a job) is fitted on?"""
+    sha256 = OuterRef("matrix_sha256")
+    as_brought = {f"{to_job}matrix": None, f"{to_job}dataset__matrix_sha256": sha256}
+    return Q(Exists(jobs.filter(**as_brought))) | Q(Exists(jobs.filter(**{f"{to_job}matrix__matrix_sha256": sha256})))
+
+
+def _made_of(rights: Any) -> Q:
+    """Is the copy's matrix made of the dataset of one of these rights?"""
+    sha256 = OuterRef("matrix_sha256")
+    brought = rights.filter(dataset__matrix_sha256=sha256)
+    return Q(Exists(brought)) | Q(Exists(rights.filter(dataset__matrices__matrix_sha256=sha256)))
+
+
+def _nobodys() -> Q:
+    """Is it of a dataset that nobody has a right to: a sample, or what came without log-in?"""
+    free, sha256 = Dataset.objects.filter(owners=None), OuterRef("matrix_sha256")
+    return Q(Exists(free.filter(matrix_sha256=sha256))) | Q(Exists(free.filter(matrices__matrix_sha256=sha256)))
+
+
 def to_drop(machine: Worker, dropped: Collection[str]) -> list[str]:
-    """What the machine is asked to drop: until it says of each that it `dropped` it, heartbeat after heartbeat."""
+    """What the machine is asked to drop: until it says of each that it `dropped` it, heartbeat after heartbeat.
+
+    What an assignment in its hands still reads is left to a later heartbeat.
+    """
     if dropped:
         MatrixCopy.objects.filter(machine=machine, to_drop=True, matrix_sha256__in=dropped).delete()
-    waiting = MatrixCopy.objects.filter(machine=machine, to_drop=True).order_by("pk")
+    live = Assignment.objects.filter(Q(worker=machine) | Q(worker__host=machine), ended_at=None)
+    waiting = MatrixCopy.objects.filter(~_reads(live, "job__"), machine=machine, to_drop=True).order_by("pk")
     return list(waiting.values_list("matrix_sha256", flat=True)[:NAMED])

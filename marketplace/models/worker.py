@@ -145,7 +145,7 @@ class MatrixCopy(models.Model):
 
     machine = models.ForeignKey(Worker, models.CASCADE, related_name="copies")
     matrix_sha256 = models.CharField(max_length=64, db_index=True)
-    to_drop = models.BooleanField(default=False, help_text="Its dataset is gone: heartbeats' replies ask to drop it.")
+    to_drop = models.BooleanField(default=False, help_text="Heartbeats' replies ask to drop it.")
     created_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:

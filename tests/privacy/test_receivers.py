@@ -130,6 +130,52 @@ def test_a_worker_outside_the_pool_never_receives_a_byte(carol: User, dataset: s
         assert refused.status_code == 404 and not refused.streaming
 
 
+def fetched(machine: Any, job: Job) -> Assignment:
+    """`machine` has the job in hand, and its matrix."""
+    (name,) = given_to(job)
+    assignment = Assignment.objects.get(job=job)
+    assert machine.start(assignment).status_code == 200, name
+    assert wire(machine.download(job.data.matrix_sha256))
+    return assignment
+
+
+def to_drop(machine: Any, **more: Any) -> list[str]:
+    found: list[str] = machine.heartbeat(**more).json().get("drop", [])
+    return found
+
+
+def test_a_worker_taken_out_of_a_pool_is_asked_to_drop_what_it_may_not_receive_any_more(
+    carol: User, dataset: str
+) -> None:
+    machine = enrolled("inside")
+    for name in ("lab", "cellar"):
+        audiences.change_pool(name=name, add=["inside"], actor="olga")
+    job = jobs.submit(submission=asked(dataset, receivers={"pools": ["lab", "cellar"]}), user=carol)
+    assignment = fetched(machine, job)
+    audiences.change_pool(name="cellar", remove=["inside"], actor="olga")
+    assert to_drop(machine) == []  # the lab's it may still have
+    audiences.change_pool(name="lab", remove=["inside"], actor="olga")
+    beat = {"assignment": str(assignment.pk), "fence": 1, "progress": 0.5, "note": ""}
+    assert machine.heartbeat(beat).json().get("drop", []) == []  # it computes on it
+    jobs.cancel(job_id=job.pk, user=carol, actor="client")
+    matrix = job.data.matrix_sha256
+    assert to_drop(machine) == [matrix] == to_drop(machine)
+    assert to_drop(machine, dropped=[matrix]) == [] == to_drop(machine)
+
+
+def test_a_dataset_that_names_fewer_is_dropped_by_the_others(carol: User, dataset: str) -> None:
+    machine = enrolled("gpu")
+    job = jobs.submit(submission=asked(dataset), user=carol)
+    fetched(machine, job)
+    jobs.cancel(job_id=job.pk, user=carol, actor="client")
+    audiences.change_pool(name="lab", add=["gpu"], actor="olga")
+    audiences.change_pool(name="cellar", actor="olga")
+    audiences.restrict(sha256=dataset, receivers={"pools": ["lab"]}, user=carol)
+    assert to_drop(machine) == []
+    audiences.restrict(sha256=dataset, receivers={"pools": ["cellar"]}, user=carol)
+    assert to_drop(machine) == [job.data.matrix_sha256]
+
+
 def test_a_worker_taken_out_between_the_choice_and_the_start_learns_nothing(carol: User, dataset: str) -> None:
     machine = enrolled("inside")
     audiences.change_pool(name="lab", add=["inside"], actor="olga")
