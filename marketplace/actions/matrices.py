@@ -163,12 +163,32 @@ def survey(matrix: Matrix, recipe: Recipe, texts: frozenset[str], table: Stored)
     found = Survey(recipe, texts)
     layout = found.read(table)
     width = recipes.require_width(layout, settings.MAX_MATRIX_CELLS, found.rows) + (recipe.target is not None)
+    _require_names(layout)
     matrix.layout, matrix.rows, matrix.held_out, matrix.dropped = (
         layout.as_json(), found.rows, found.held_out, found.dropped,
     )  # fmt: skip
     matrix.matrix_bytes, matrix.matrix_columns = MatrixWriter.size_bytes(found.rows, width), width
     matrix.target = None if recipe.target is None else width - 1
     return layout
+
+
+def _require_names(layout: Layout) -> None:
+    """Results name features, so that no two may share a name, nor one the target's.
+
+    Raises:
+        Refused: with the name, and the columns that it would be of.
+    """
+    target = layout.recipe.target
+    found = {} if target is None else {target: target}
+    for name, column, _ in layout.features:
+        if name in found:
+            others = {found[name][:80], column[:80]}
+            of = " and ".join(f'"{each}"' for each in sorted(others))
+            raise Refused(
+                f'Two columns of the matrix, made of {of}, would be named "{name[:80]}": rename a column or a value, '
+                'or leave one out with "columns".'
+            )
+        found[name] = column
 
 
 def write(

@@ -80,7 +80,7 @@ def own_table(*, job: Job) -> tuple[list[str], Iterator[Row]]:
     names = job.dataset.column_names
     added = []
     for name in model.names:
-        while name in names:
+        while name in names or name in added:
             name += "_"
         added.append(name)
     told_rows = model.rows(table.blocks(*model.columns), strict=False)

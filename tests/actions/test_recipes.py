@@ -180,6 +180,21 @@ def test_a_recipe_that_cannot_be_done_is_refused_and_nothing_is_held(more, sente
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "target", "of"),
+    [
+        ("town=Bonn,town,price\n1,Bonn,2\n2,Köln,3\n3,Bonn,5\n4,Ahlen,4\n", "price", '"town" and "town=Bonn"'),
+        ("town=Bonn,town,price\n1,Bonn,2\n2,Köln,3\n3,Bonn,5\n4,Ahlen,4\n", "town=Bonn", '"town" and "town=Bonn"'),
+        ("town,price\n(missing),2\n,3\nBonn,4\n", "price", '"town"'),
+    ],
+)
+def test_two_features_that_would_share_a_name_are_refused(text: str, target: str, of: str) -> None:
+    make.make_client()
+    with pytest.raises(Refused, match=f'made of {of}, would be named "town=(Bonn|.missing.)": rename a column'):
+        make.make_job(dataset=bring(text).pk, target=target, recipe={"missing": "mean", "first_level": "keep"})
+    assert not Matrix.objects.exists()
+
+
 def test_a_job_without_a_recipe_says_its_columns_by_the_same_words():
     make.make_client()
     job = make.make_job(dataset=bring("a,b,c\n1,2,3\n3,5,4\n4,1,9\n7,2,2\n").pk, columns=["b"], target="c")

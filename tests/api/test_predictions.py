@@ -14,7 +14,8 @@ from django.test import Client
 
 from marketplace import storage
 from marketplace.models import Job
-from tests.actions.test_recipes import ROWS, design, fitted, flats
+from tests import factories as make
+from tests.actions.test_recipes import ROWS, bring, design, fitted, flats
 from tests.api.calls import is_refused, npy
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +72,18 @@ def test_labels_components_and_classes_come_with_the_own_table_too(
     else:
         assert [row[4] for row in rows] == [result["class_names"][int(code)] for code in result["predictions"]]
         np.testing.assert_allclose(np.array(rows)[:, 5:].astype(float), result["probabilities"], atol=1e-9)
+
+
+def test_columns_that_are_added_to_the_own_table_have_names_that_nothing_else_has(client: Client) -> None:
+    make.make_client(balance=100)
+    make.make_worker(stake=1000)
+    rows = "".join(f"{i},{(i * 7) % 5},{'x' if i % 3 else 'x_'}\n" for i in range(60))
+    dataset = bring("probability_x,prediction,kind\n" + rows)
+    job = make.make_job(model_type="logistic_regression", dataset=dataset.pk, target="kind", recipe={})
+    job = make.run_to_end(job)
+    header, *_ = table(client.get(f"/job/{job.pk}/table"))
+    assert header[:3] == ["probability_x", "prediction", "kind"] and len(set(header)) == 6
+    assert header[3:] == ["prediction_", "probability_x_", "probability_x__"]
 
 
 def test_new_rows_are_told_by_the_same_recipe_in_any_order_of_columns(client: Client) -> None:
