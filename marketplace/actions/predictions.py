@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from django.conf import settings
+from django.db import connection
 
 from marketplace import csv_files, storage
 from marketplace.actions.matrices import is_forgotten, layout_of, stored_table
@@ -111,14 +112,15 @@ def predict(*, job: Job, stream: BinaryIO, filename: str) -> IO[bytes]:
     if suffix not in KINDS:
         raise Refused(f"The file's name must end in {', '.join(f'.{kind}' for kind in KINDS)}.")
     model = Model(job)
-    recipe = model.layout.recipe
+    recipe, known = model.layout.recipe, {*model.layout.recipe.columns, *job.dataset.column_names}
+    if not connection.in_atomic_block:  # nothing more is asked of the database, and computing may take a minute
+        connection.close()
     with ExitStack() as files:
         file = files.enter_context(storage.temporary(reserved=True))
         while chunk := stream.read(storage.CHUNK_BYTES):
             file.write(chunk)
         file.flush()
         out = files.enter_context(storage.temporary(reserved=True))
-        known = {*recipe.columns, *job.dataset.column_names}
         blocks = _at_most(model.most_rows, brought(Path(file.name), suffix, *model.columns, recipe.columns, known))
         for lines in csv_files.lines(model.names, model.rows(blocks, strict=True)):
             out.write(lines)

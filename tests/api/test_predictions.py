@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from marketplace import storage
+from marketplace.actions import predictions
 from marketplace.models import Job
+from marketplace.tables.rows import Block, Stored
 from tests import factories as make
 from tests.actions.test_recipes import ROWS, bring, design, fitted, flats
 from tests.api.calls import is_refused, npy
@@ -135,6 +141,44 @@ def test_no_more_rows_are_told_at_a_time_than_the_network_computes_for_nothing(
     assert path.stat().st_size < 20_000
     assert "5 are taken at a time" in is_refused(predict(client, job, path.read_bytes(), "new.parquet"))
     assert len(table(predict(client, job, npy(np.ones((5, 1))), "new.npy"))) == 6
+
+
+def test_the_own_table_is_read_no_further_ahead_than_a_block_and_asks_nothing_of_the_database(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.make_client(balance=100)
+    make.make_worker(stake=1000)
+    rows, block = 9000, 500
+    dataset = bring("a,b\n" + "".join(f"{i % 97},{3 * i}\n" for i in range(rows)))
+    job = make.run_to_end(make.make_job(dataset=dataset.pk, target="b", recipe={}))
+    monkeypatch.setattr("marketplace.tables.rows.BLOCK_CELLS", 2 * block)
+    read, blocks = [0], Stored.blocks
+
+    def counted(*given: Any) -> Iterator[Block]:
+        for each in blocks(*given):
+            assert len(each) <= block
+            read[0] += len(each)
+            yield each
+
+    monkeypatch.setattr(Stored, "blocks", counted)
+    answer, sent = client.get(f"/job/{job.pk}/table"), -1  # the header is no row
+    with CaptureQueriesContext(connection) as asked:
+        for lines in answer.streaming_content:
+            sent += lines.count(b"\r\n")
+            assert read[0] <= sent + block
+    assert (sent, read[0], len(asked)) == (rows, rows, 0)
+
+
+def test_predicting_keeps_no_connection_from_others(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, _ = fitted("linear_regression", {}, columns=["rooms"], target="price")
+    order: list[tuple[str, int]] = []  # what happened, and how many statements had been sent by then
+    told = predictions.told
+    with CaptureQueriesContext(connection) as asked:
+        given_back = SimpleNamespace(in_atomic_block=False, close=lambda: order.append(("given back", len(asked))))
+        monkeypatch.setattr(predictions, "connection", given_back)
+        monkeypatch.setattr(predictions, "told", lambda *given: (order.append(("told", len(asked))), told(*given))[1])
+        predictions.predict(job=Job.objects.get(pk=job.pk), stream=io.BytesIO(b"rooms\n2\n"), filename="x.csv").close()
+    assert order == [("given back", len(asked)), ("told", len(asked))] and len(asked) > 0
 
 
 def test_a_job_that_has_no_result_tells_nothing(client: Client) -> None:
