@@ -135,14 +135,19 @@ def restrict(*, sha256: str, receivers: Mapping[str, Any] | None, user: Any) -> 
 
     Raises:
         NotFound: no such dataset of this user's.
-        Refused: no names of anybody who is there.
+        Refused: no names of anybody who is there; or nobody is logged in, so that it is nobody's.
         Conflict: an open job of this user's was submitted under what holds now.
     """
     dataset, asked = find_dataset(sha256=sha256, user=user), read(receivers)
     with transaction.atomic():
         right = DatasetOwner.objects.select_for_update().filter(dataset=dataset, user=user).first()
+        if right is None and user is None:
+            raise Refused(
+                "Without log-in, as in the sandbox, a dataset is nobody's, and nobody can say who may receive it: name "
+                'them with each job, in its "receivers".'
+            )
         if right is None:
-            raise NotFound("Who may receive a dataset is for those who brought it, logged in; a job may name it too.")
+            raise NotFound("Who may receive a dataset is for those who brought it to say; a job may name them too.")
         if Job.objects.filter(dataset=dataset, client__user=user, ended_at=None).exists():
             raise Conflict("An open job uses this dataset; wait until it has ended, or cancel it.")
         DatasetOwner.objects.filter(pk=right.pk).update(audience=stored(asked))

@@ -34,7 +34,10 @@ class ChangeOnePool(Call):
 
 
 class DatasetReceivers(Call):
-    """Say whose workers alone may receive your dataset from now on, by pool or contributor; nothing for any worker."""
+    """Say whose workers alone may receive your dataset from now on, by pool or contributor; nothing for any worker.
+
+    Without log-in, as in the sandbox, a dataset is nobody's: name them with each job, in its `receivers`.
+    """
 
     scope = Scope.SUBMIT
     serializer_class = Receivers

@@ -6,11 +6,13 @@ import io
 import pytest
 from django.contrib.auth import get_user_model
 
-from marketplace.actions import datasets
+from marketplace.actions import datasets, jobs, making
+from marketplace.actions.submissions import Submission
 from marketplace.domain.errors import NoRoom, Refused
 from marketplace.models import Account, Dataset
 from tests import factories as make
 from tests.actions.stored import files
+from tests.dashboard import cast
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +81,56 @@ def test_running_out_of_disk_is_said_in_a_sentence(monkeypatch):
     monkeypatch.setattr("marketplace.storage.Reserved.write", full)
     with pytest.raises(NoRoom, match="disk is full"):
         upload("a,b\n1,2\n")
+
+
+def taken(user: object) -> int:
+    """How many bytes count for the user, out of the sentence that refuses more."""
+    with pytest.raises(Refused) as refused:
+        datasets.require_share(user, 10**15)
+    return int(str(refused.value).split("of which ")[1].split(" are")[0].replace(",", ""))
+
+
+def test_a_recipes_matrix_counts_for_whoever_asked_for_it_and_shows_nobody_else(policy):
+    users = [cast.a_user(name) for name in ("carol", "bob")]
+    text = "area,town,price\n" + "".join(f"{i},{'Bonn' if i % 3 else 'Köln'},{2 * i}\n" for i in range(50))
+    for user in users:
+        cast.a_client(f"{user.get_username()}s_lab", user)
+        dataset = upload(text, user)
+    carol, bob = users
+
+    def submit(user):
+        asked = Submission(
+            client_address=f"{user.get_username()}s_lab", model_type="linear_regression", reward=20,
+            dataset=dataset.pk, target="price", recipe={},
+        )  # fmt: skip
+        return jobs.submit(submission=asked, user=user).matrix
+
+    before = taken(bob)
+    matrix = submit(carol)
+    assert taken(bob) == before and taken(carol) == before + matrix.matrix_bytes
+    policy(storage_bytes_per_user=before + matrix.matrix_bytes - 1)
+    with pytest.raises(Refused, match="Your data would take more"):
+        submit(bob)
+    policy(storage_bytes_per_user=before + matrix.matrix_bytes)
+    assert submit(bob) == matrix == submit(bob) and taken(bob) == taken(carol)
+
+
+def test_a_large_tables_matrix_is_held_against_the_share_when_its_size_is_known(policy, settings):
+    settings.MATRIX_AT_ONCE_CELLS = 10
+    carol = cast.a_user("carol")
+    cast.a_client("carols_lab", carol)
+    dataset = upload("a,b\n" + "1,2\n" * 50 + "3,7\n", carol)
+    asked = Submission(
+        client_address="carols_lab",
+        model_type="linear_regression",
+        reward=20,
+        dataset=dataset.pk,
+        target="b",
+        recipe={},
+    )
+    job = jobs.submit(submission=asked, user=carol)
+    before = files()
+    policy(storage_bytes_per_user=taken(carol) + 100)
+    assert making.make(matrix_id=job.matrix.pk) == ""
+    job.refresh_from_db()
+    assert job.state == "failed" and "Your data would take more" in job.reason and files() == before

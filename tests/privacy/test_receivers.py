@@ -1,5 +1,6 @@
 """Who receives data: those that the dataset or the job names, and nobody else; and nobody receives a name."""
 
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
 
 from marketplace.actions import audiences, coordination, datasets, jobs, quotes
 from marketplace.actions.submissions import Submission, submission_of
@@ -14,7 +16,7 @@ from marketplace.dashboard.waiting import why_it_waits
 from marketplace.domain.errors import Conflict, Refused
 from marketplace.models import Assignment, Job, Worker
 from tests import factories
-from tests.api.calls import post
+from tests.api.calls import is_refused, post
 from tests.dashboard import cast
 from tests.privacy.machines import enrolled
 
@@ -128,6 +130,15 @@ def test_a_worker_outside_the_pool_never_receives_a_byte(carol: User, dataset: s
     for headers in ({}, {"Range": "bytes=100-"}):
         refused = inside.download(matrix, **headers)
         assert refused.status_code == 404 and not refused.streaming
+
+
+def test_without_log_in_a_job_names_receivers_and_a_dataset_says_why_it_cannot(client: Client) -> None:
+    sha256 = datasets.store_upload(stream=io.BytesIO(TABLE), filename="free.csv", user=None).pk
+    audiences.change_pool(name="lab", actor="olga")
+    answer = post(client, f"/datasets/{sha256}/receivers", {"pools": ["lab"]})
+    assert 'name them with each job, in its "receivers"' in is_refused(answer)
+    factories.make_client()
+    assert factories.make_job(dataset=sha256, receivers={"pools": ["lab"]}).resource_class.audience is not None
 
 
 def fetched(machine: Any, job: Job) -> Assignment:
