@@ -2,11 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from marketplace.domain.ledger import AccountKind, AccountView, Code, Move, settle
 from marketplace.models import Account, Job, Transfer
+
+# A statement is whole or not at all, and this one locks in the order of ids, as `post` does. What it reads of the
+# accounts is what they are once they are locked; where that does not allow the transfer it writes nothing.
+MOVE = """
+WITH locked AS MATERIALIZED (
+  SELECT id, kind, name, balance FROM marketplace_account
+  WHERE id = %(source)s OR (kind = %(kind)s AND name = %(name)s) ORDER BY id {lock})
+INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key, job_id)
+SELECT s.id, d.id, %(amount)s, %(code)s, %(key)s, %(job)s FROM locked s, locked d
+WHERE s.id = %(source)s AND d.kind = %(kind)s AND d.name = %(name)s AND d.id <> s.id
+  AND (s.balance >= %(amount)s OR s.kind = 'issuance')
+RETURNING id, destination_id"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +72,8 @@ def post(postings: Sequence[Posting]) -> list[Transfer]:
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("post() must be called in a transaction")
+    if len(postings) == 1 and (made := _post_one(postings[0])):
+        return [made]
     wanted = {account.pk for posting in postings for account in (posting.source, posting.destination)}
     locked = Account.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
     views = {a.pk: AccountView(AccountKind(a.kind), a.name, a.balance) for a in locked}
@@ -74,3 +89,45 @@ def post(postings: Sequence[Posting]) -> list[Transfer]:
         )
         for posting in postings
     )
+
+
+def _post_one(posting: Posting) -> Transfer | None:
+    to = posting.destination
+    made = move(posting.source, AccountKind(to.kind), to.name, posting.amount, posting.code, posting.key, posting.job)
+    if made is not None:
+        made.destination = to
+    return made
+
+
+def move(
+    source: Account, kind: AccountKind, name: str, amount: int, code: Code, key: str, job: Job | None = None
+) -> Transfer | None:
+    """One transfer to the account of this kind and name, in one statement, which needs no transaction around it.
+
+    None, and nothing is written, where there is no such account, or too little in `source`: `post` then says which.
+
+    Raises:
+        IntegrityError: the key was used before.
+    """
+    given: dict[str, Any] = {
+        "source": source.pk,
+        "kind": kind.value,
+        "name": name,
+        "amount": amount,
+        "code": code.value,
+        "key": key,
+        "job": Job._meta.pk.get_db_prep_value(job.pk, connection) if job else None,
+    }
+    with connection.cursor() as cursor:
+        lock = "" if connection.vendor == "sqlite" else "FOR NO KEY UPDATE"
+        cursor.execute(MOVE.format(lock=lock), given)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    made = Transfer.from_db(
+        connection.alias,
+        ["id", "source_id", "destination_id", "amount", "code", "idempotency_key", "job_id"],
+        [row[0], source.pk, row[1], amount, code.value, key, job and job.pk],
+    )
+    made.source, made.job = source, job
+    return made

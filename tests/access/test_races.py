@@ -40,6 +40,19 @@ def test_requests_at_once_do_not_pass_a_keys_limit_together(committed_db: str) -
     assert made.key.spent == 9_000_000
 
 
+def test_transfers_to_and_fro_neither_overdraw_nor_wait_for_each_other(committed_db: str) -> None:
+    names = ("alices_lab", "bobs_lab")
+    for name in names:
+        cast.a_client(name, balance=3)
+    wallets = [tokens.wallet_named(name) for name in names]
+    made = at_once(lambda i: tokens.transfer(source=wallets[i % 2], to=names[1 - i % 2], amount=2), 40)
+    assert made == Transfer.objects.filter(code="transfer").count() > 0
+    held = [tokens.wallet_named(name).balance for name in names]
+    assert sum(held) == 6_000_000 and min(held) >= 0
+    alice = tokens.wallet_named("alices_lab")
+    assert at_once(lambda _: tokens.transfer(source=alice, to="bobs_lab", amount=1)) == held[0] // 1_000_000
+
+
 def test_an_allowance_is_not_spent_twice(committed_db: str) -> None:
     cast.a_client("alices_lab")
     cast.a_client("bobs_lab")

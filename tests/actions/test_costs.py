@@ -10,12 +10,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from marketplace import broker, dispatch
-from marketplace.actions import coordination
-from marketplace.models import Assignment, Challenge, Job
+from marketplace.actions import coordination, tokens
+from marketplace.domain.errors import Refused
+from marketplace.models import Assignment, Challenge, Job, Transfer
 from tests import factories as make
 
 # Statements, BEGIN and COMMIT among them; PostgreSQL is asked for the time and for locks besides.
-STEPS = {"submit": 15, "assign": 16, "start": 8, "answer": 10, "verify": 22}
+STEPS = {"submit": 14, "assign": 16, "start": 8, "answer": 10, "verify": 21}
 NO_WORK = 6
 
 
@@ -60,6 +61,21 @@ def test_a_job_takes_no_more_statements_than_these(dataset: str) -> None:
     with counted(costs, "no work"):
         assert coordination.assign_if_active() == 0
     assert costs["no work"] <= NO_WORK
+
+
+@pytest.mark.django_db
+def test_a_transfer_is_one_statement_and_a_refused_one_writes_nothing() -> None:
+    for name in ("alice", "bob"):
+        make.make_client(name, balance=5)
+    alice = tokens.wallet_named("alice")
+    with CaptureQueriesContext(connection) as captured:
+        made = tokens.transfer(source=alice, to="bob", amount=5)
+    assert len(captured) == 1
+    assert (made.source.name, made.destination.name, made.amount) == ("alice", "bob", 5_000_000)
+    for to, why in (("bob", "alice has 0 tokens"), ("nobody", "no wallet nobody"), ("alice", "deal with itself")):
+        with pytest.raises(Refused, match=why):
+            tokens.transfer(source=alice, to=to, amount=1)
+    assert Transfer.objects.filter(code="transfer").count() == 1
 
 
 def test_an_answer_and_its_verdict_are_flushed_to_the_disk_twice_each(

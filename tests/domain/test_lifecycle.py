@@ -26,8 +26,8 @@ TRIPLE = re.compile(r"\('(\w+)', '(\w+)', '(\w+)'\)")
 def tables(engine: str) -> tuple[set, set, set]:
     """The pairs of job states, of assignment states and the triples of (code, from, to) in an engine's file."""
     text = (SQL / f"{engine}.sql").read_text()
-    jobs, assignments = re.findall(r"NEW\.state\) NOT IN \(VALUES(.*?)\)\s*(?:THEN|;)", text, re.DOTALL)
-    codes = re.search(r"d\.kind\) IN \(VALUES(.*?)\)\)", text, re.DOTALL)[1] + ")"
+    jobs, assignments = re.findall(r"NEW\.state\) NOT IN \((?:VALUES)?(.*?)\)\s*(?:THEN|;)", text, re.DOTALL)
+    codes = re.search(r"d\.kind\) IN \((?:VALUES)?(.*?)\)\)", text, re.DOTALL)[1] + ")"
     return set(PAIR.findall(jobs)), set(PAIR.findall(assignments)), set(TRIPLE.findall(codes))
 
 
