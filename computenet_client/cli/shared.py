@@ -37,6 +37,21 @@ EXIT_CODES: tuple[tuple[type[ComputenetError], int], ...] = (
 )
 
 
+OPTIONS = {  # what the network calls a field of the request, as the command line says it
+    'give a "recipe"': "give --missing",
+    'say in a "recipe"': "say with --missing",
+    '"missing" of the recipe': "--missing",
+    '"columns"': "--columns",
+}
+
+
+def in_options(sentence: str) -> str:
+    """A sentence of the network's for somebody who types options."""
+    for field, option in OPTIONS.items():
+        sentence = sentence.replace(field, option)
+    return sentence
+
+
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--json`, and turn this package's errors into a sentence and an exit code.
 
@@ -51,7 +66,9 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             if as_json:
                 print(json.dumps({"success": False, "error": str(error)}), file=sys.stderr)
             else:
-                Console(stderr=True).print(f"[red]{escape(str(error))}[/red]", soft_wrap=True, highlight=False)
+                Console(stderr=True).print(
+                    f"[red]{escape(in_options(str(error)))}[/red]", soft_wrap=True, highlight=False
+                )
             code = next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)
             click.get_current_context().exit(code)
 

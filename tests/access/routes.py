@@ -125,8 +125,8 @@ def call(http: Any, world: World, method: str, route: str, **more: Any) -> str:
     cookies = http.cookies.copy()
     try:
         response = _call(http, world, method, route, more)
-        if file := getattr(response, "file", None):
-            file.close()
+        if response.streaming:
+            list(response)  # which closes, at its end, what was sent and what is streamed
         to_log_in = response.status_code == 302 and response.headers["Location"].startswith("/login/?next=")
         return LOG_IN if to_log_in else str(response.status_code)
     finally:

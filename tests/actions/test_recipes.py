@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from computenet_client.cli.shared import in_options
 from marketplace import storage
 from marketplace.actions import assignments, datasets, results
 from marketplace.actions.matrices import layout_of
 from marketplace.actions.quotes import quote
 from marketplace.actions.submissions import submission_of
 from marketplace.domain.errors import NotFound, Refused
+from marketplace.domain.recipes import gap_refused
 from marketplace.models import Dataset, Job, Matrix
 from tests import factories as make
 
@@ -178,6 +180,13 @@ def test_a_recipe_that_cannot_be_done_is_refused_and_nothing_is_held(more, sente
     assert not Matrix.objects.exists() and not Job.objects.exists()
     folder = storage.path("matrices", dataset.matrix_sha256).parent.parent.parent / "incoming"
     assert list(folder.iterdir()) == []
+
+
+def test_what_is_refused_is_said_in_the_commands_own_options():
+    assert in_options(str(gap_refused(8, "area"))) == (
+        'Row 8 has no value in column "area": fill it, leave the column out with --columns, or set --missing to "drop" '
+        'or "mean".'
+    )
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def test_the_exit_code_says_what_kind_of_thing_went_wrong(shell: Shell, tmp_path
         "NAME=VALUE" in shell.run("submit", "flats.csv", "--model", "kmeans", "--reward", "1", "-p", "k", code=2).stderr
     )
     assert (
-        'Column "city" is text' in shell.run("submit", "flats.csv", "--model", "kmeans", "--reward", "1", code=3).stderr
+        'Column "city" is text and cannot be used; give --missing to use it as a category, or name the columns to use '
+        "in --columns." in shell.run("submit", "flats.csv", "--model", "kmeans", "--reward", "1", code=3).stderr
     )
     shell.environment |= {"COMPUTENET_URL": f"http://127.0.0.1:{free_port()}", "COMPUTENET_CLIENT": "alice"}
     assert "is the network up?" in shell.run("balance", code=4).stderr
