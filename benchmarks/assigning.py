@@ -3,9 +3,9 @@
     python -m benchmarks.assigning [--large 100000 1000] [--small 1000 10] [--json]
 
 Fills a PostgreSQL of its own with so many pending jobs and free workers, both small and large in the same run, and lets
-the coordinator's own action assign until a thousand jobs are given. Beside the rate it tells each assignment's time and
-CPU, how many jobs were given twice (none), and what the process holds in memory. Rows are copied past the guards, which
-are there again when the clock starts; messages are counted and go nowhere.
+the coordinator's own action assign until four thousand jobs are given, or all where there are fewer. Beside the rate it
+tells each assignment's time and CPU, how many jobs were given twice (none), and what the process holds in memory. Rows
+are copied past the guards, which are there again when the clock starts; messages are counted and go nowhere.
 """
 
 import json

@@ -17,7 +17,7 @@ from marketplace.actions import coordination  # noqa: E402
 from marketplace.models import Account, Assignment, Challenge, Job, ResourceClass, Worker, guards  # noqa: E402
 from tests import factories as make  # noqa: E402
 
-ASSIGNMENTS = 1_000
+ASSIGNMENTS = 4_000
 CLASSES = (("", 0), ("", 2**33), ("rtx-4090", 0), ("rtx-4090", 2**34))  # GPU's tag, and bytes of memory at least
 
 
@@ -62,10 +62,10 @@ def copy(cursor: Any, model: Any, pk: Any, count: int, **changed: str) -> None:
 
 
 def measure(jobs: int, workers: int) -> dict[str, Any]:
-    """Assign, free the workers, and again, until `ASSIGNMENTS` jobs are given."""
+    """Assign, free the workers, and again, until `ASSIGNMENTS` jobs are given, or all that there are."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     given, took, cpu, rounds = 0, 0.0, 0.0, 0
-    while given < ASSIGNMENTS:
+    while given < min(ASSIGNMENTS, jobs):
         began, used = time.perf_counter(), time.process_time()
         now = coordination.assign_pending()
         took, cpu = took + time.perf_counter() - began, cpu + time.process_time() - used

@@ -5,13 +5,12 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, UUIDField, Value, When
+from django.db.models import Exists, OuterRef, QuerySet
 
 from marketplace import broker, dispatch, notifications
 from marketplace.actions import (
@@ -30,13 +29,13 @@ from marketplace.actions import (
     uploads,
 )
 from marketplace.actions.candidates import candidates
-from marketplace.actions.events import record, record_all
+from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
-from marketplace.actions.traces import about
+from marketplace.actions.picks import write_picks
 from marketplace.domain.lifecycle import AssignmentState, JobState
-from marketplace.domain.matching import Candidate, Demand, Pick, Waiting, match, service_order, shortfall
+from marketplace.domain.matching import Candidate, Demand, Waiting, match, service_order, shortfall
 from marketplace.domain.money import MAX_MICRO
-from marketplace.models import Assignment, Event, Job, Matrix, Network, ResourceClass, Worker, database_now
+from marketplace.models import Assignment, Job, Matrix, Network, ResourceClass, database_now
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +136,7 @@ def _assign_batch(if_active: bool) -> tuple[int, bool]:
         )
         if not picks:
             return 0, False
-        _write_picks(picks, {str(job.pk): job for job in rows}, now)
+        write_picks(picks, {str(job.pk): job for job in rows}, now)
         starts = {job.id: job.virtual_start for job in jobs}
         Network.objects.filter(pk=1).update(
             virtual_time=max([network.virtual_time, *(starts[pick.job] for pick in picks)]),
@@ -209,47 +208,3 @@ def _as_waiting(jobs: list[Job], demands: Mapping[int, Demand]) -> list[Waiting]
         )
         for job in jobs
     ]
-
-
-def _write_picks(picks: list[Pick], jobs: Mapping[str, Job], now: datetime) -> None:
-    """Assign, all in a fixed number of statements: jobs, assignments, workers' turns, events."""
-    policy = settings.POLICY
-    rows = Worker.objects.filter(pk__in=[pick.worker for pick in picks]).select_related("host")
-    by_id = {str(worker.pk): worker for worker in rows.only("name", "queue", "host__queue")}
-    chosen = Case(*(When(pk=pick.job, then=Value(UUID(pick.worker), output_field=UUIDField())) for pick in picks))
-    moved = Job.objects.filter(pk__in=[pick.job for pick in picks], state=JobState.PENDING.value).update(
-        state=JobState.ASSIGNED.value, attempt=F("attempt") + 1, worker=chosen, reason=""
-    )
-    if moved != len(picks):
-        raise RuntimeError("a locked pending job was assigned by somebody else")
-    assignments = Assignment.objects.bulk_create(
-        Assignment(
-            job=jobs[pick.job],
-            worker=by_id[pick.worker],
-            fence=jobs[pick.job].attempt + 1,
-            why=pick.why,
-            lease_expires_at=now + timedelta(seconds=policy.start_within_seconds),
-            sent_at=now,
-        )
-        for pick in picks
-    )
-    turns = Case(*(When(pk=pick.worker, then=Value(pick.worker_virtual_finish)) for pick in picks))
-    Worker.objects.filter(pk__in=[pick.worker for pick in picks]).update(virtual_finish=turns)
-    record_all(
-        Event(
-            kind="job.assigned",
-            actor="coordinator",
-            job=a.job,
-            assignment=a,
-            worker=a.worker,
-            before=JobState.PENDING.value,
-            after=JobState.ASSIGNED.value,
-            reason=f"to {a.worker.name}, attempt {a.fence}",
-        )
-        for a in assignments
-    )
-    for a in assignments:
-        with about(a.job, a):
-            logger.info("Assignment %s of job %s goes to %s, attempt %d.", a.pk, a.job_id, a.worker_id, a.fence)
-    messages = [dispatch.Message(str(a.pk), a.worker.machine.queue) for a in assignments]
-    transaction.on_commit(lambda: dispatch.send_assignments(messages))

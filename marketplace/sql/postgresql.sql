@@ -225,7 +225,8 @@ CREATE FUNCTION cn_assignment_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NEW.state <> 'dispatched' OR NOT EXISTS (
       SELECT 1 FROM marketplace_job
-      WHERE id = NEW.job_id AND attempt = NEW.fence AND state = 'assigned' AND worker_id = NEW.worker_id) THEN
+      WHERE id = NEW.job_id  -- and by no other index: before a batch, hardly a job is assigned
+        AND (attempt, state, worker_id) IS NOT DISTINCT FROM (NEW.fence, 'assigned', NEW.worker_id)) THEN
     RAISE EXCEPTION 'an assignment starts dispatched, with its job''s newest fence'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;

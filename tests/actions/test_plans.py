@@ -23,7 +23,7 @@ def asked(found: list[tuple[str, Any]]) -> Iterator[None]:
 
     def keep(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         ends_at_once = sql.endswith("ORDER BY 1 DESC LIMIT 1")  # the newest of all rows, by the primary key
-        if sql.startswith(("SELECT", "UPDATE", "WITH")) and "marketplace_" in sql and not ends_at_once:
+        if sql.lstrip().startswith(("SELECT", "UPDATE", "WITH")) and "marketplace_" in sql and not ends_at_once:
             found.append((sql, params))
         return execute(sql, params, many, context)
 
