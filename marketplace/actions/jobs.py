@@ -14,8 +14,9 @@ from marketplace.actions import audiences, making, payouts
 from marketplace.actions.datasets import lock_kept
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.intake import Order, enqueue
-from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named, require_floor
+from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named
 from marketplace.actions.traces import about
+from marketplace.actions.weighing import require_floor
 from marketplace.domain import escrow
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.lifecycle import AssignmentState, JobState, require_transition

@@ -18,8 +18,8 @@ from marketplace.actions import matrices, reading
 from marketplace.actions.datasets import lock_kept, require_share_for
 from marketplace.actions.endings import end_job
 from marketplace.actions.locks import hold_matrix
-from marketplace.actions.submissions import require_floor, weigh
 from marketplace.actions.traces import about
+from marketplace.actions.weighing import require_floor, weigh
 from marketplace.domain import escrow
 from marketplace.domain.errors import NoRoom, Refused
 from marketplace.domain.lifecycle import Fault, JobState
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "coordinator"
 MAX_TRIES = 3
+MAX_WAITED_FOR = 20  # matrices that one user's jobs may wait for
 LEASE_SECONDS = 300.0  # of who makes one, renewed while it gets on
 RESEND_SECONDS = 10.0
 TELLS = 100  # notes of how far it is, from beginning to end
@@ -79,6 +80,9 @@ def _make_claimed(matrix_id: int) -> str:
     if not claimed.update(lease_expires_at=now + timedelta(seconds=LEASE_SECONDS), tries=F("tries") + 1):
         return ""
     matrix = Matrix.objects.select_related("dataset").get(pk=matrix_id)
+    if matrix.tries > MAX_TRIES:  # it ended whoever made it
+        _give_up(matrix, BROKEN, Fault.SYSTEM)
+        return State.FAILED.value
     try:
         _make(matrix)
     except Superseded:
@@ -214,15 +218,24 @@ def _take_turn(job: Job, seconds: float) -> None:
 
 
 def join(job: Job) -> None:
-    """Quote a job that was just put into the queue anew, where its matrix came to be meanwhile.
+    """Have a job that was just put into the queue wait for its matrix; quote it anew where that came to be meanwhile.
 
     Called in the transaction that made it, which holds its matrix's row since before.
 
     Raises:
-        Refused: it does not fit the matrix.
+        Refused: it does not fit the matrix; or its user's jobs would wait for more than `MAX_WAITED_FOR` matrices.
     """
     if job.matrix is not None and job.matrix.state == State.READY:
         Job.objects.filter(pk=job.pk).update(quoted_seconds=_fitting(job, job.matrix))
+        return
+    user = job.client.user_id
+    whose = {"jobs__client__user": user} if user else {"jobs__client": job.client_id}
+    waited_for = Matrix.objects.filter(**whose, jobs__ended_at=None, state=State.MAKING).distinct()
+    if waited_for.count() > MAX_WAITED_FOR:
+        raise Refused(
+            f"Your jobs wait for {MAX_WAITED_FOR} matrices that are being made, which is the most; submit this one "
+            "when one of them is ready."
+        )
 
 
 def _give_up(matrix: Matrix, reason: str, fault: Fault) -> None:

@@ -9,10 +9,10 @@ from django.conf import settings
 
 from marketplace.actions import audiences, datasets, matrices
 from marketplace.actions.datasets import Brought
+from marketplace.actions.weighing import weigh
 from marketplace.domain.errors import NotFound, Refused
 from marketplace.domain.matching import Demand
-from marketplace.domain.money import in_words, to_tokens
-from marketplace.domain.pricing import reward_floor
+from marketplace.domain.money import to_tokens
 from marketplace.domain.recipes import Options, Recipe
 from marketplace.domain.words import counted
 from marketplace.models import Client, Dataset, Job
@@ -197,43 +197,6 @@ def _planned(submission: Submission, model: CatalogModel, brought: Brought, user
         model, params, rows=rows, features=width, matrix_bytes=matrix_bytes, validate=known is not None
     )
     return Plan(model, brought, params, features, place, demand, seconds, floor, rows, known, prepared)
-
-
-def weigh(
-    model: CatalogModel,
-    params: Mapping[str, Any],
-    *,
-    rows: int,
-    features: int,
-    matrix_bytes: int,
-    validate: bool = True,
-) -> tuple[float, int]:
-    """The seconds that a fit of this shape is quoted, and the micro-tokens that it pays at least.
-
-    Raises:
-        Refused: the model cannot be fitted on such a shape; unlooked at without `validate`.
-    """
-    try:
-        if validate:
-            model.validate(params, rows, features)
-    except ParameterError as error:
-        raise Refused(str(error)) from None
-    policy = settings.POLICY
-    seconds = policy.quote_overhead_seconds + model.operations(params, rows, features) / policy.quote_flops
-    return seconds, reward_floor(matrix_bytes=matrix_bytes, quoted_seconds=seconds, policy=policy)
-
-
-def require_floor(floor: int, reward: int) -> None:
-    """A job pays at least what keeping its data and checking its answer is worth, so that none are sent for nothing.
-
-    Raises:
-        Refused: `reward` is less than `floor`, both in micro-tokens.
-    """
-    if reward < floor:
-        raise Refused(
-            f"reward must be at least {in_words(floor)} for this job: its data and the checking of its answer cost "
-            "the network that much."
-        )
 
 
 def _brought(submission: Submission, model: CatalogModel, user: Any) -> AbstractContextManager[Brought]:

@@ -27,6 +27,7 @@ RESEND_SECONDS = 10.0
 TELL_BYTES = 32 * 1024**2  # between two notes of how far reading is
 HASHED = 0.4  # of the progress, once the hash is checked
 SWEEP = 100
+BROKEN = "The network could not read this file; its operator finds why in the log."
 State = Upload.State
 
 
@@ -171,21 +172,25 @@ def _read_claimed(upload_id: UUID) -> str:
     if not claimed.update(lease_expires_at=now + timedelta(seconds=LEASE_SECONDS), tries=F("tries") + 1):
         return ""
     upload = Upload.objects.select_related("user").get(pk=upload_id)
+    if upload.tries > MAX_TRIES:  # it ended whoever read it
+        return _refuse(upload, BROKEN)
     try:
         _read(upload)
     except Refused as refusal:
-        _end(upload, State.REFUSED, reason=str(refusal))
-        storage.delete("partial", str(upload.pk))
-        return State.REFUSED.value
+        return _refuse(upload, str(refusal))
     except Exception:
         logger.exception("Upload %s could not be read.", upload.pk)
         if upload.tries < MAX_TRIES:  # the lease runs out, and it is tried again
             return State.READING.value
-        _end(upload, State.REFUSED, reason="The network could not read this file; its operator finds why in the log.")
-        storage.delete("partial", str(upload.pk))
-        return State.REFUSED.value
+        return _refuse(upload, BROKEN)
     storage.delete("partial", str(upload.pk))  # where it had become the dataset's own file it is gone already
     return State.READY.value
+
+
+def _refuse(upload: Upload, reason: str) -> str:
+    _end(upload, State.REFUSED, reason=reason)
+    storage.delete("partial", str(upload.pk))
+    return State.REFUSED.value
 
 
 def _read(upload: Upload) -> None:

@@ -70,6 +70,8 @@ def why_this_worker(job: Job, worker: Worker) -> list[str]:
     tag = job.resource_class.gpu_tag
     if why in (matching.NOT_A_RECEIVER, matching.no_gpu(tag), matching.TOO_LITTLE_MEMORY, matching.TOO_SLOW):
         return [*said, f"{worker.name} could not take it: it {why}."]
+    if job.preparing is not None:
+        return [*said, f"{worker.name} can take it once its matrix is made, of which {job.preparing:.0%} is done."]
     if job.state == JobState.PENDING.value:
         return [*said, f"{worker.name} cannot take it now: it {why}." if why else f"{worker.name} can take it now."]
     return [*said, f"{worker.name} meets what it demands; when it was given, it was not its turn, or it was not free."]

@@ -135,6 +135,25 @@ def test_what_breaks_three_times_fails_the_job_and_is_laid_to_the_system(monkeyp
     assert (job.state, job.fault, job.reason, balance()) == ("failed", "system", making.BROKEN, 1000)
 
 
+def test_what_ends_its_maker_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = large()
+    Matrix.objects.update(tries=making.MAX_TRIES)
+    monkeypatch.setattr(matrices, "survey", lambda *given: pytest.fail("it is tried once more"))
+    assert making.make(matrix_id=matrix_of(job).pk) == "failed"
+    assert (Job.objects.get().fault, balance()) == ("system", 1000)
+
+
+def test_one_clients_jobs_wait_for_so_many_matrices_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(making, "MAX_WAITED_FOR", 1)
+    first = large()
+    assert large().matrix_id == first.matrix_id
+    with pytest.raises(Refused, match="Your jobs wait for 1 matrices that are being made"):
+        large({"missing": "mean"})
+    assert balance() == 900 and Matrix.objects.count() == 1
+    making.make(matrix_id=matrix_of(first).pk)
+    assert large({"missing": "mean"}).preparing == 0.0
+
+
 def test_making_stops_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     job, survey = large(), matrices.survey
 

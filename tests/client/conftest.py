@@ -23,7 +23,8 @@ def nobodys_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running(tmp_path_factory.mktemp("client-sandbox"), free_port()) as started:
+    soon_large = {"MATRIX_AT_ONCE_CELLS": "2000"}  # the recipe of a larger table is followed by a task
+    with running(tmp_path_factory.mktemp("client-sandbox"), free_port(), soon_large) as started:
         yield started
 
 

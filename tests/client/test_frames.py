@@ -35,6 +35,18 @@ def written(frame: Frame, y: Any = None, chosen: Any = None) -> str:
         return file.file.read().decode()
 
 
+def test_a_large_frames_job_waits_for_its_matrix(network: Network) -> None:
+    rng = np.random.default_rng(4)
+    frame = Frame(area=(area := rng.normal(size=2000)), town=["Ahlen", "Bonn"] * 1000, price=3 * area)
+    asked: dict[str, Any] = {"target": "price", "recipe": {"standardise": True}}
+    quoted = network.quote("linear", frame, **asked)
+    assert (quoted["matrix_ready"], quoted["rows"], quoted["features"]) == (False, 2000, None)
+    job = network.submit("linear", frame, reward=5, **asked).wait(60, progress=False)
+    np.testing.assert_allclose(job.result()["coefficients"], [3, 0], atol=1e-9)
+    assert job.info["preparing"] is None
+    assert network.quote("linear", frame, **asked)["features"] == 2
+
+
 def test_numbers_are_written_exactly_and_gaps_as_empty_cells() -> None:
     frame = Frame(a=[0.1, float("nan"), 1e300], b=["x,y", None, 'q"'], c=[True, False, True], d=np.arange(3))
     assert written(frame) == 'a,b,c,d\n0.1,"x,y",1,0\n,,0,1\n1e+300,"q""",1,2\n'

@@ -311,6 +311,14 @@ def test_a_large_file_is_hashed_and_read_in_blocks_and_tells_how_far_it_is(
     assert grown < MOST_GROWTH_BYTES, f"{grown:,} bytes"
 
 
+def test_a_file_that_ends_its_reader_again_and_again_is_refused(client: Browser) -> None:
+    upload_id = sent(client)
+    Upload.objects.update(tries=uploads.MAX_TRIES)
+    assert uploads.read(upload_id=UUID(upload_id)) == "refused"
+    assert status(client, upload_id)["reason"] == uploads.BROKEN
+    assert not storage.path("partial", upload_id).exists()
+
+
 def test_the_pages_form_announces_with_its_own_token_and_another_sites_page_cannot(settings: Any) -> None:
     browser = Browser(enforce_csrf_checks=True)
     browser.force_login(cast.a_user("carol"))
