@@ -36,7 +36,6 @@ SWEEP_DATA = "marketplace.sweep_data"
 WOKEN = "computenet:woken"  # a key in Redis while a call to wake the coordinator is on its way
 WOKEN_SECONDS = 1.0  # after which it counts as lost
 AGAIN_SECONDS = 0.1
-SOON_SECONDS = 1.0  # until what found no free reader is tried again
 
 
 @dataclass(frozen=True)
@@ -135,11 +134,6 @@ def read_upload_now(upload: str) -> bool:
     return _send(READ_UPLOAD, [upload])
 
 
-def read_upload_soon(upload: str) -> None:
-    """Have an upload read in a moment: all who could are busy."""
-    _send(READ_UPLOAD, [upload], countdown=SOON_SECONDS)
-
-
 def make_matrix(matrix: int) -> None:
     """Have this matrix made as soon as this transaction has committed."""
     transaction.on_commit(lambda: make_matrix_now(matrix))
@@ -148,11 +142,6 @@ def make_matrix(matrix: int) -> None:
 def make_matrix_now(matrix: int) -> bool:
     """Have a matrix made. False where Redis is away."""
     return _send(MAKE_MATRIX, [str(matrix)])
-
-
-def make_matrix_soon(matrix: int) -> None:
-    """Have a matrix made in a moment: all who could are busy."""
-    _send(MAKE_MATRIX, [str(matrix)], countdown=SOON_SECONDS)
 
 
 def send_notices_now() -> bool:

@@ -64,13 +64,10 @@ def make(*, matrix_id: int) -> str:
     """Make a matrix that jobs wait for; answers its state, "" where another makes it or nobody waits any more.
 
     Where it cannot be made, each job that waits for it fails with the reason, and its reward goes back. Where this
-    process reads as much as it may already, it is put off.
+    process reads as much as it may already, it is left to a later cycle.
     """
     with reading.place() as free:
-        if free:
-            return _make_claimed(matrix_id)
-    dispatch.make_matrix_soon(matrix_id)
-    return ""
+        return _make_claimed(matrix_id) if free else ""
 
 
 def _make_claimed(matrix_id: int) -> str:
@@ -266,4 +263,4 @@ def send_waiting() -> int:
         lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS)
     )
     waiting = Matrix.objects.filter(lost, state=State.MAKING).order_by("changed_at").values_list("pk", flat=True)
-    return sum(dispatch.make_matrix_now(pk) for pk in waiting[:SWEEP])
+    return sum(dispatch.make_matrix_now(pk) for pk in reading.unannounced(list(waiting[:SWEEP])))

@@ -156,13 +156,10 @@ def finish(*, upload_id: UUID, user: Any) -> Upload:
 def read(*, upload_id: UUID) -> str:
     """Check a finished upload's hash and make a dataset of it; answers its state, "" where another has it.
 
-    Where this process reads as much as it may already, it is put off.
+    Where this process reads as much as it may already, it is left to a later cycle.
     """
     with reading.place() as free:
-        if free:
-            return _read_claimed(upload_id)
-    dispatch.read_upload_soon(str(upload_id))
-    return ""
+        return _read_claimed(upload_id) if free else ""
 
 
 def _read_claimed(upload_id: UUID) -> str:
@@ -248,7 +245,7 @@ def send_waiting() -> int:
         lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS)
     )
     waiting = Upload.objects.filter(lost, state=State.READING).order_by("changed_at").values_list("pk", flat=True)
-    return sum(dispatch.read_upload_now(str(pk)) for pk in waiting[:SWEEP])
+    return sum(dispatch.read_upload_now(str(pk)) for pk in reading.unannounced(list(waiting[:SWEEP])))
 
 
 def sweep() -> int:

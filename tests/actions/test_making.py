@@ -8,8 +8,8 @@ import pytest
 from django.test import Client as Browser
 from django.urls import reverse
 
-from marketplace import dispatch, storage
-from marketplace.actions import coordination, jobs, making, matrices, reading, results, uploads
+from marketplace import broker, dispatch, storage
+from marketplace.actions import coordination, deletion, jobs, making, matrices, reading, results, uploads
 from marketplace.actions.quotes import quote
 from marketplace.domain.errors import Refused
 from marketplace.models import Client, Job, Matrix, database_now
@@ -21,8 +21,9 @@ RECIPE = {"missing": "drop", "standardise": True}
 
 
 @pytest.fixture(autouse=True)
-def few_cells_at_once(settings: Any) -> None:
+def few_cells_at_once(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MATRIX_AT_ONCE_CELLS = 100
+    monkeypatch.setattr(broker, "waiting", lambda queue: 0)
 
 
 def large(recipe: dict[str, Any] = RECIPE, *, text: str = "", **more: Any) -> Job:
@@ -97,6 +98,8 @@ def test_a_recipe_that_the_table_rules_out_fails_the_job_and_the_reward_goes_bac
     again = large({}, text=text)  # asked for again, it is tried again
     assert again.matrix_id == job.matrix_id and again.preparing == 0.0
     assert making.make(matrix_id=matrix_of(again).pk) == "failed" and balance() == 1000
+    assert deletion.delete_dataset(sha256=job.dataset_id, user=None, actor="client")
+    assert Job.objects.get(pk=job.pk).matrix.recipe["columns"] == ["column 1"]
 
 
 def test_a_job_that_the_matrix_does_not_suit_fails_and_the_others_go_on() -> None:
@@ -166,14 +169,21 @@ def test_making_stops_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch
     assert (Job.objects.get().state, matrix_of(job).state, balance()) == ("cancelled", "failed", 1000)
 
 
-def test_reading_leaves_threads_to_the_rest_and_what_finds_no_place_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    matrix, later = matrix_of(large()), list[Any]()
-    monkeypatch.setattr(dispatch, "make_matrix_soon", later.append)
-    monkeypatch.setattr(dispatch, "read_upload_soon", later.append)
+def test_reading_leaves_threads_to_the_rest_and_what_finds_no_place_is_announced_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job, sent, queued = large(), list[int](), [1]
+    matrix = matrix_of(job)
     with reading.place() as one, reading.place() as two:
         assert one and two
-        assert making.make(matrix_id=matrix.pk) == "" and uploads.read(upload_id=Job.objects.get().pk) == ""
-    assert later == [matrix.pk, str(Job.objects.get().pk)] and matrix_of(Job.objects.get()).tries == 0
+        assert making.make(matrix_id=matrix.pk) == "" and uploads.read(upload_id=job.pk) == ""
+    assert matrix_of(job).tries == 0
+    monkeypatch.setattr(dispatch, "make_matrix_now", lambda pk: bool(sent.append(pk)) or True)
+    monkeypatch.setattr(broker, "waiting", lambda queue: queued[0] if queue == "reading" else 0)
+    Matrix.objects.update(changed_at=database_now() - timedelta(seconds=making.RESEND_SECONDS + 1))
+    assert making.send_waiting() == 0  # its message is still in the queue
+    queued[0] = 0
+    assert making.send_waiting() == 1 and sent == [matrix.pk]
     assert making.make(matrix_id=matrix.pk) == "ready"
 
 
