@@ -44,7 +44,7 @@ def balance() -> float:
     return Client.objects.select_related("wallet").get().wallet.balance / 1e6
 
 
-def test_a_job_waits_for_its_matrix_and_is_then_done_like_any_other() -> None:
+def test_a_job_waits_for_its_matrix_and_is_then_done_like_any_other(client: Browser) -> None:
     job = large()
     assert (job.state, job.features, job.preparing, balance()) == ("pending", [], 0.0, 950)
     assert coordination.run_cycle(assign=True).assigned == 0
@@ -59,6 +59,9 @@ def test_a_job_waits_for_its_matrix_and_is_then_done_like_any_other() -> None:
     exact, *_ = np.linalg.lstsq(np.column_stack([X, np.ones(len(X))]), y, rcond=None)
     found = results.read_result(job=job, limit=None)
     np.testing.assert_allclose([*found["coefficients"], found["intercept"]], exact, rtol=1e-6)
+    receipt = client.get(f"/job/{job.pk}/receipt").json()
+    assert (receipt["features"], receipt["target"], receipt["matrix"]["columns"]) == ([0, 1, 2, 3], 4, 5)
+    assert "town=Bonn" in client.get(reverse("result", args=[job.pk])).content.decode()
 
 
 def test_a_matrix_that_is_there_is_used_at_once_and_one_that_is_being_made_is_waited_for() -> None:
@@ -187,7 +190,7 @@ def test_reading_leaves_threads_to_the_rest_and_what_finds_no_place_is_announced
     assert making.make(matrix_id=matrix.pk) == "ready"
 
 
-def test_a_quote_says_what_it_can_without_making_the_matrix() -> None:
+def test_a_quote_says_what_it_can_without_making_the_matrix(client: Browser) -> None:
     make.make_client()
     asked = make.Submission(
         client_address="alice", model_type="linear_regression", dataset=bring(flats()[0]).pk, target="price",
@@ -196,6 +199,10 @@ def test_a_quote_says_what_it_can_without_making_the_matrix() -> None:
     found = quote(submission=asked, user=None)
     assert (found["rows"], found["features"], found["matrix_ready"]) == (240, None, False)
     assert found["suggested_reward"] > 0 and not Matrix.objects.exists()
+    query = {"dataset": asked.dataset, "target": 3, "c": [0, 1, 2], "model_type": asked.model_type,
+             "client_address": "alice", "missing": "drop"}  # fmt: skip
+    page = client.get(reverse("new-job-quote"), query).content.decode()
+    assert "at most 240 rows" in page and "The table is large" in page
 
 
 def test_status_and_pages_say_how_far_it_is(client: Browser) -> None:
