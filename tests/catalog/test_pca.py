@@ -33,6 +33,17 @@ def test_honest_answer_is_accepted(name, backend):
         assert found.verdict == "accepted", found
 
 
+@pytest.mark.parametrize("offset", [0.0, 15.0, -1e6], ids=["none", "moved at the end", "taken out first"])
+def test_means_cost_no_digits_that_matter(offset):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(20_000, 40)) + offset
+    X[:, 0] = np.arange(len(X)) % 78 == 5  # none of the rows that give the shift has any
+    _, answer = fitted(MODEL, X, None)
+    D = pca.side_scale(X, X.mean(axis=0))
+    exact = exact_gram(X.astype(np.longdouble)).astype(float)
+    assert np.abs((answer["gram"] - exact) / D / D[:, None]).max() < 1e-12
+
+
 @pytest.mark.parametrize("name", ["breast cancer", "digits", "wine", "large mean", "wide", "duplicates"])
 def test_result_agrees_with_scikit_learn(name):
     X, _ = make(name)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.catalog.backend import NUMPY, Backend, row_slices
+from workers.catalog.backend import BLOCK_BYTES_NUMPY, NUMPY, Backend, row_slices
 from workers.catalog.base import (
     Answer,
     ArraySpec,
@@ -23,6 +23,7 @@ from workers.catalog.shifted import find_shift
 
 SIDE_MAX = 4096  # min(rows, features): a Gram matrix of 128 MiB
 PROBES = 4
+ROWS_A_COLUMN = 4  # of a block, at least
 TOLERANCE = 1e-5
 METHOD = "Freivalds: the scaled error of the Gram matrix, Frobenius, over the square root of its side"
 
@@ -65,7 +66,8 @@ class PCA(CatalogModel):
         self, X: Float, y: Float | None, params: Params, seed: int, *, backend: Backend, progress: Progress
     ) -> dict[str, NDArray[Any]]:
         with np.errstate(over="ignore", invalid="ignore"):
-            G = gram(X, column_means(X), backend, progress)
+            one_pass = backend.name == "numpy" and len(X) >= X.shape[1]
+            G = _summed_gram(X, progress) if one_pass else gram(X, column_means(X), backend, progress)
         if not np.isfinite(G).all():
             raise DataError("The numbers are too large: scale the columns to below 1e100.")
         return {"gram": G}
@@ -137,6 +139,20 @@ def gram(X: Float, mean: Float, backend: Backend = NUMPY, progress: Progress | N
         if progress is not None:
             progress(part.stop / rows, f"{part.stop} of {rows} rows")
     return backend.to_numpy(total) * unit * unit[:, None]
+
+
+def _summed_gram(X: Float, progress: Progress) -> Float:
+    """XcᵀXc (d × d) on the CPU in one pass: the product of X as it is, or less a shift, moved to the means at the end.
+
+    A block times itself is half a product of matrices (BLAS's SYRK), and so many rows that adding it up costs little.
+    """
+    rows, features = X.shape
+    total, sums = np.zeros((features, features)), np.zeros(features)
+    for part, block in find_shift(X).blocks(X, max(BLOCK_BYTES_NUMPY, ROWS_A_COLUMN * 8 * features**2)):
+        sums += np.ones(len(block)) @ block
+        total += block.T @ block
+        progress(part.stop / rows, f"{part.stop} of {rows} rows")
+    return np.asarray(total - np.outer(sums, sums / rows))
 
 
 def _row_gram(X: Float, mean: Float, unit: Float, backend: Backend) -> Float:

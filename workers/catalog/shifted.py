@@ -1,6 +1,6 @@
-"""One pass over a large X for a check: blocks of rows, less a shift near the means where that saves digits.
+"""One pass over a large X: blocks of rows, less a shift near the means where that saves digits.
 
-A pass costs what reading X costs, so a check makes one: it sums products of rows less the shift, and moves the sums
+A pass costs what reading X costs, so there is one: it sums products of rows less the shift, and moves the sums
 to the means afterwards. With z = x − shift, o the mean of z and any p, Σ(z − o)(p − p̄) = Σ z p − o Σ p. What that
 subtraction cancels is at most (o/spread)² of the sum, so o must not be far above the spread: either the shift lies near
 the means, or the means lie near zero and nothing need be subtracted.
@@ -26,18 +26,18 @@ class Shift:
     near: Float
     row: Float
 
-    def blocks(self, X: Float) -> Iterator[tuple[slice, Float]]:
+    def blocks(self, X: Float, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[slice, Float]]:
         """Blocks of X − row, each valid until the next, with the slice of rows that it is.
 
         What reads a block first should read it from end to end (a sum, say): that fetches it at the memory's speed,
         and a matrix product, which reads it in its own order, finds it in the cache.
         """
         if not self.row.any():
-            for rows in row_slices(X, BLOCK_BYTES):
+            for rows in row_slices(X, block_bytes):
                 yield rows, X[rows]
             return
         held = np.empty((0, X.shape[1]))
-        for rows in row_slices(X, BLOCK_BYTES):
+        for rows in row_slices(X, block_bytes):
             if not len(held):
                 held = np.empty((rows.stop - rows.start, X.shape[1]))
             yield rows, np.subtract(X[rows], self.row, out=held[: rows.stop - rows.start])
