@@ -15,7 +15,7 @@ from marketplace.actions.datasets import find_dataset
 from marketplace.actions.events import record
 from marketplace.actions.names import check_name
 from marketplace.domain.errors import Conflict, NotFound, Refused
-from marketplace.models import Audience, Contributor, Dataset, DatasetOwner, Job, Matrix, MatrixCopy, Pool, Worker
+from marketplace.models import Audience, Contributor, Dataset, DatasetOwner, Job, Matrix, Pool, Worker
 
 MAX_NAMED = 100
 KINDS = ("pools", "contributors")
@@ -152,10 +152,7 @@ def restrict(*, sha256: str, receivers: Mapping[str, Any] | None, user: Any) -> 
             raise Conflict("An open job uses this dataset; wait until it has ended, or cancel it.")
         DatasetOwner.objects.filter(pk=right.pk).update(audience=stored(asked))
         made = Matrix.objects.filter(dataset=dataset).values_list("matrix_sha256", flat=True)
-        files = {dataset.matrix_sha256, *made}
-        holders = MatrixCopy.objects.filter(matrix_sha256__in=files).values_list("machine", flat=True).distinct()
-        for machine in sorted(holders):
-            copies.call_back_outside(machine=machine, among=files)
+        copies.call_back_of_others(files={dataset.matrix_sha256, *made})
     return asked
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Coalesce
 
 from marketplace.models import Assignment, Audience, Dataset, DatasetOwner, Job, MatrixCopy, Worker
 
@@ -29,8 +30,23 @@ def call_back(*, matrix_sha256: str) -> int:
     return MatrixCopy.objects.filter(matrix_sha256=matrix_sha256).update(to_drop=True)
 
 
-def call_back_outside(*, machine: UUID, among: Collection[str] | None = None) -> int:
-    """Have a machine's copies (`among` these) dropped that it may not receive any more. Answers how many there are.
+def call_back_of_others(*, files: Collection[str]) -> int:
+    """Have these matrices dropped by machines that nobody who brought the data names now. Answers how many copies."""
+    held = MatrixCopy.objects.filter(matrix_sha256__in=files, to_drop=False)
+    called = 0
+    for sha256 in held.values_list("matrix_sha256", flat=True).distinct():
+        of_it = Q(dataset__matrix_sha256=sha256) | Q(dataset__matrices__matrix_sha256=sha256)
+        named = set(DatasetOwner.objects.filter(of_it).values_list("audience", flat=True))
+        if None in named:
+            continue
+        workers = Worker.objects.filter(Q(pools__audiences__in=named) | Q(contributor__audiences__in=named))
+        machines = workers.annotate(of_machine=Coalesce("host", "pk")).values("of_machine")
+        called += held.filter(matrix_sha256=sha256).exclude(machine__in=machines).update(to_drop=True)
+    return called
+
+
+def call_back_outside(*, machine: UUID) -> int:
+    """Have a machine's copies dropped that it may not receive any more. Answers how many there are.
 
     A machine may have what a job lets one of its workers receive, unless all who brought the data name others now.
     """
@@ -40,8 +56,6 @@ def call_back_outside(*, machine: UUID, among: Collection[str] | None = None) ->
     asked = Q(resource_class__audience=None) | Q(resource_class__audience__in=mine)
     allowed = Q(audience=None) | Q(audience__in=mine)
     held = MatrixCopy.objects.filter(machine=machine, to_drop=False)
-    if among is not None:
-        held = held.filter(matrix_sha256__in=among)
     lets = _reads(Job.objects.filter(asked)) & (_made_of(DatasetOwner.objects.filter(allowed)) | _nobodys())
     return held.filter(~lets).update(to_drop=True)
 
