@@ -184,7 +184,9 @@ def _planned(submission: Submission, model: CatalogModel, brought: Brought, user
             brought=brought, model=model, features=chosen, target=target, given=given, user=user
         )
         features, place = [], None
-        if not prepared.later:
+        if prepared.later:  # with a category's levels, which are not known, it may be wider
+            matrix_bytes = 8 * rows * (width + (target is not None))
+        else:
             made = prepared.matrix
             rows, width, matrix_bytes = made.rows, made.features, made.matrix_bytes
             features, place = list(range(width)), None if target is None else width

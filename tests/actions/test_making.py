@@ -1,5 +1,6 @@
 """Large tables: a job waits, with its reward held, while a task follows its recipe."""
 
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.urls import reverse
 from marketplace import broker, dispatch, storage
 from marketplace.actions import coordination, deletion, jobs, making, matrices, reading, results, uploads
 from marketplace.actions.quotes import quote
+from marketplace.domain import pricing
 from marketplace.domain.errors import Refused
 from marketplace.models import Client, Job, Matrix, database_now
 from tests import factories as make
@@ -203,6 +205,16 @@ def test_a_quote_says_what_it_can_without_making_the_matrix(client: Browser) -> 
              "client_address": "alice", "missing": "drop"}  # fmt: skip
     page = client.get(reverse("new-job-quote"), query).content.decode()
     assert "at most 240 rows" in page and "The table is large" in page
+
+
+def test_a_quotes_least_reward_is_for_the_columns_that_are_used(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pricing, "FREE_BYTES", 0)
+    settings.POLICY = dataclasses.replace(settings.POLICY, floor_per_gigabyte=1e9)  # a token a byte
+    asked = make.Submission(
+        client_address="", model_type="linear_regression", dataset=bring(flats()[0]).pk, target="price",
+        columns=["rooms"], recipe=RECIPE,
+    )  # fmt: skip
+    assert quote(submission=asked, user=None)["least_reward"] == 240 * 2 * 8
 
 
 def test_status_and_pages_say_how_far_it_is(client: Browser) -> None:
