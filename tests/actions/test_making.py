@@ -81,7 +81,9 @@ def test_a_job_whose_matrix_comes_to_be_while_it_is_submitted_has_its_columns(mo
     monkeypatch.setattr(
         matrices.Prepared, "write", lambda *given: (write(*given), making.make(matrix_id=matrix.pk))
     )  # fmt: skip
-    assert Job.objects.get(pk=large().pk).fitted_columns == [0, 1, 2, 3]
+    job = Job.objects.get(pk=large().pk)
+    first = Job.objects.exclude(pk=job.pk).get()
+    assert job.fitted_columns == [0, 1, 2, 3] and job.quoted_seconds == first.quoted_seconds
 
 
 def test_what_the_dataset_rules_out_is_refused_when_it_is_submitted() -> None:
@@ -162,16 +164,32 @@ def test_one_clients_jobs_wait_for_so_many_matrices_and_no_more(monkeypatch: pyt
     assert large({"missing": "mean"}).preparing == 0.0
 
 
-def test_making_stops_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    job, survey = large(), matrices.survey
+@pytest.mark.parametrize("step", ["survey", "write"])
+def test_making_stops_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    job, does = large(), getattr(matrices, step)
 
     def called_off(*given: Any) -> Any:
         jobs.cancel(job_id=job.pk, user=None, actor="client")
-        return survey(*given)
+        return does(*given)
 
-    monkeypatch.setattr(matrices, "survey", called_off)
+    monkeypatch.setattr(matrices, step, called_off)
     assert making.make(matrix_id=matrix_of(job).pk) == ""
     assert (Job.objects.get().state, matrix_of(job).state, balance()) == ("cancelled", "failed", 1000)
+
+
+@pytest.mark.parametrize("step", ["survey", "write"])
+def test_who_lost_the_lease_writes_nothing_more(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    job, does = large(), getattr(matrices, step)
+
+    def slept_over(*given: Any) -> Any:
+        Matrix.objects.update(tries=2, progress=0.7)  # another has begun
+        return does(*given)
+
+    monkeypatch.setattr(matrices, step, slept_over)
+    assert making.make(matrix_id=matrix_of(job).pk) == ""
+    matrix = matrix_of(job)
+    assert (matrix.state, matrix.progress, matrix.matrix_sha256) == ("making", 0.7, "")
+    assert Job.objects.get().state == "pending"
 
 
 def test_reading_leaves_threads_to_the_rest_and_what_finds_no_place_is_announced_again(
