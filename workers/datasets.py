@@ -23,7 +23,7 @@ from workers.protocol import Matrix
 log = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
-FETCH_BYTES = 1 << 16  # a connection that breaks loses the block it is in
+FETCH_BYTES = 1 << 18  # a connection that breaks loses the block it is in
 SILENT_SECONDS = 30.0  # without a byte, before a download is taken up again
 PERSIST_SECONDS = 120.0  # without progress, before it is given up
 STALE_SECONDS = 86_400.0

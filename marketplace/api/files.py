@@ -12,7 +12,7 @@ from django.utils.http import content_disposition_header, parse_etags
 
 from marketplace.api.errors import body
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 1 << 20
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 

@@ -187,8 +187,8 @@ def test_a_matrix_with_a_wrong_hash_is_refused(worker: CeleryWorker) -> None:
 
 
 def test_a_download_that_breaks_off_goes_on_where_it_ended(worker: CeleryWorker) -> None:
-    given = worker.coordinator.give("toy", np.random.default_rng(1).normal(size=(5000, 3)))
-    worker.coordinator.cut_dataset_after = 100_000
+    given = worker.coordinator.give("toy", np.random.default_rng(1).normal(size=(20_000, 3)))
+    worker.coordinator.cut_dataset_after = 400_000
     worker.coordinator.send(given)
 
     assert ended(worker, given).state == "answered"
