@@ -72,6 +72,10 @@ def test_a_transfer_is_one_statement_and_a_refused_one_writes_nothing() -> None:
         made = tokens.transfer(source=alice, to="bob", amount=5)
     assert len(captured) == 1
     assert (made.source.name, made.destination.name, made.amount) == ("alice", "bob", 5_000_000)
+    if connection.vendor == "postgresql":  # which plans it once a connection
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE position('locked' IN statement) > 0")
+            assert cursor.fetchone()[0] > 0
     for to, why in (("bob", "alice has 0 tokens"), ("nobody", "no wallet nobody"), ("alice", "deal with itself")):
         with pytest.raises(Refused, match=why):
             tokens.transfer(source=alice, to=to, amount=1)
