@@ -18,6 +18,7 @@ MEANINGS = {
     "CORS_ALLOWED_ORIGINS": "origins whose pages may call the API, separated by commas",
     "CSRF_TRUSTED_ORIGINS": "origins whose forms are taken, separated by commas",
     "DATABASE_POOL": "1 keeps a pool of PostgreSQL connections; for the web, and Celery with `-P threads`",
+    "DATABASE_PREPARE": "0 where PgBouncer keeps no prepared statements (`max_prepared_statements`)",
     "DATABASE_URL": "such as `postgres://user:password@host/name`",
     "EMAIL_FROM": "the sender of mails",
     "EMAIL_URL": "how mail is sent, such as `smtp+tls://user:password@mail.example.org:587`",

@@ -132,7 +132,7 @@ def move(
     }
     lock = "" if connection.vendor == "sqlite" else "FOR NO KEY UPDATE"
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        if connection.vendor == "postgresql" and connection.connection.prepare_threshold is not None:
             cursor.cursor = _Prepared(connection.connection)
         cursor.execute(MOVE.format(lock=lock), given)
         row = cursor.fetchone()

@@ -152,9 +152,10 @@ def _shortfalls(asked: Asked) -> list[When]:
 
 def _laden(reward: int) -> Q:
     """Workers whose stake does not cover `reward` beside the rewards that they have in hand."""
-    covered = ExpressionWrapper(F("worker__stake__balance") * settings.POLICY.exposure_factor, FloatField())
-    in_hand = Assignment.objects.filter(state__in=sorted(LIVE)).values("worker", covered=covered)
-    return Q(pk__in=in_hand.annotate(sum=Sum("job__reward")).filter(sum__gt=F("covered") - reward).values("worker"))
+    covered = ExpressionWrapper(Max("worker__stake__balance") * settings.POLICY.exposure_factor, FloatField())
+    in_hand = Assignment.objects.filter(state__in=sorted(LIVE)).values("worker")
+    exposed = in_hand.annotate(sum=Sum("job__reward"), covered=covered).filter(sum__gt=F("covered") - reward)
+    return Q(pk__in=exposed.values("worker"))
 
 
 def _busy(now: datetime) -> Q:

@@ -82,6 +82,16 @@ def test_a_transfer_is_one_statement_and_a_refused_one_writes_nothing() -> None:
     assert Transfer.objects.filter(code="transfer").count() == 1
 
 
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans in the process, and is not asked")
+def test_postgresql_plans_a_statement_that_comes_again_once() -> None:
+    for reward in range(4):
+        assert not Job.objects.filter(reward=reward).exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE position('\"reward\" = $2' IN statement) > 0")
+        assert cursor.fetchone()[0] == 1
+
+
 def test_an_answer_and_its_verdict_are_flushed_to_the_disk_twice_each(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
