@@ -54,9 +54,9 @@ def test_a_broken_invariant_names_its_seed_and_event(quick_db):
     """The simulation can fail: a job that goes where it may not is noticed at the event that says so."""
     with Simulator(3) as sim:
         sim.run(50)
-        while not Job.objects.filter(state="completed").exists():
+        while not Job.objects.filter(state="computing").exists():
             sim.step()
-        job = Job.objects.filter(state="completed").first()
+        job = Job.objects.filter(state="computing").first()
         sim.watch.states[job.pk.hex if connection.vendor == "sqlite" else job.pk] = "pending"
         with pytest.raises(AssertionError) as caught:
             sim.run(500)
