@@ -10,6 +10,7 @@ import secrets
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ import hypothesis
 import psycopg
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection, connections
 from django.test.utils import setup_databases
 from psycopg import sql
@@ -29,6 +31,9 @@ from tests import postgres
 
 SESSION_FOLDER = Path(tempfile.mkdtemp(prefix="computenet-tests-"))
 ENGINE = os.environ.get("COMPUTENET_TEST_DATABASE", "sqlite")
+# Hundreds of processes start, each with the whole code: compiled anew, it costs each of them most of a second.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A machine that does much else makes an example slow, which says nothing of the code.
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
@@ -61,8 +66,12 @@ os.environ.update(
 )
 # WhiteNoise warns where there is none, and a warning fails a test.
 (SESSION_FOLDER / "home" / "static").mkdir(parents=True)
+# A password's hash is slow on purpose, and the suite makes and opens hundreds of accounts. The processes that it starts
+# hash as in life.
+PBKDF2PasswordHasher.iterations = 1
 # Read now: pytest-django sets Django up before test modules come, but only where settings have been read.
 assert settings.SANDBOX
+settings.WHITENOISE_AUTOREFRESH = True  # a file is looked for when it is asked for, not all of them for each client
 UNUSED = settings.DATABASES["default"]["NAME"]
 celery_app.conf.broker_url = _redis.url  # it was made before the environment was set
 

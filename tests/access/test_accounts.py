@@ -11,6 +11,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.socialaccount.models import SocialToken
 from axes.models import AccessAttempt
+from django.conf import global_settings
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.core.cache import cache
@@ -50,6 +51,10 @@ def is_in(http: Client) -> bool:
 
 
 # signing up
+
+
+def test_passwords_are_hashed_as_django_recommends(settings: Any) -> None:
+    assert settings.PASSWORD_HASHERS == global_settings.PASSWORD_HASHERS
 
 
 def test_an_invitation_lets_one_person_in_with_its_roles(client: Client) -> None:
