@@ -6,7 +6,7 @@ from pathlib import Path
 
 from marketplace.tables import parquet
 from marketplace.tables.arrays import open_array
-from marketplace.tables.delimited import read_shape
+from marketplace.tables.csv_head import read_shape
 
 MAX_CELL = 80  # characters of one cell
 READ_CHARACTERS = 1024 * 1024

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from marketplace.domain.errors import Refused
-from marketplace.tables import delimited, parquet
+from marketplace.tables import csv_head, delimited, parquet
 from marketplace.tables.arrays import BLOCK_CELLS, open_array, read_header
 
 Mask = NDArray[np.bool_]
@@ -126,7 +126,7 @@ def brought(
             raise Refused(f'Column "{texts[0][:80]}" holds texts, and arrays have none: bring the rows as a table.')
         yield from _of_array(path, numeric, order)
         return
-    names = list(parquet.schema_of(path)) if file_format == "parquet" else delimited.read_shape(path).names
+    names = list(parquet.schema_of(path)) if file_format == "parquet" else csv_head.read_shape(path).names
     there = set(names)
     lacking = [name for name in order if name not in there]
     if lacking:
@@ -169,6 +169,6 @@ def _numbers_of(cells: pa.Array, name: str, done: int) -> NDArray[np.float64]:
     if found is not None and not np.isinf(found).any():
         return found
     for row, cell in enumerate(pc.cast(cells, pa.string()).to_pylist(), done + 1):
-        if cell is not None and not delimited.is_finite_number(cell):
+        if cell is not None and not csv_head.is_finite_number(cell):
             raise Refused(f'Row {row:,}, column "{name[:80]}" holds {cell[:40]!r}, which is not a finite number.')
     raise Refused(f'Column "{name[:80]}" holds something that is not a finite number.')

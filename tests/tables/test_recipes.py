@@ -10,7 +10,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from marketplace.domain.errors import Refused
 from marketplace.domain.recipes import Recipe
-from marketplace.tables import delimited, recipes, rows
+from marketplace.tables import csv_blocks, delimited, recipes, rows
 from marketplace.tables.matrix import MatrixWriter
 from marketplace.tables.recipes import Layout, Survey
 from marketplace.tables.rows import Stored
@@ -125,7 +125,7 @@ def test_the_matrix_does_not_depend_on_where_blocks_begin(tmp_path, monkeypatch)
     how = {"missing": "drop", "standardise": True, "holdout": 0.25, "seed": 3}
     layout, whole, _ = made(tmp_path, stored(tmp_path, text), **how)
     for module, name, size in (
-        (delimited, "BLOCK_BYTES", 4096),
+        (csv_blocks, "BLOCK_BYTES", 4096),
         (recipes, "BLOCK_CELLS", 700),
         (rows, "BLOCK_CELLS", 900),
     ):

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 TABLE = b"a,b,c\n" + b"".join(f"{i},{i * i},{(i * 7919) % 1000}.5\n".encode() for i in range(400))
 PART = 1000
 LARGE_BYTES = int(os.environ.get("UPLOADS_LARGE_BYTES", 24 * 1024**2))  # 3 GB with UPLOADS_LARGE_BYTES=3000000000
-MOST_GROWTH_BYTES = 400 * 1024**2
+MOST_GROWTH_BYTES = 150 * 1024**2
 
 
 @pytest.fixture(autouse=True)
