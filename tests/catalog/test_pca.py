@@ -44,6 +44,12 @@ def test_means_cost_no_digits_that_matter(offset):
     assert np.abs((answer["gram"] - exact) / D / D[:, None]).max() < 1e-12
 
 
+def test_single_precision_loses_no_more_digits_over_many_rows_of_rare_ones():
+    X = (np.random.default_rng(7).random(size=(50_000, 6)) < 0.003).astype(float)
+    _, answer = fitted(MODEL, X, None, backend=FLOAT32)
+    assert scaled_error(X, answer["gram"]) < 0.1
+
+
 @pytest.mark.parametrize("name", ["breast cancer", "digits", "wine", "large mean", "wide", "duplicates"])
 def test_result_agrees_with_scikit_learn(name):
     X, _ = make(name)

@@ -25,6 +25,7 @@ SIDE_MAX = 4096  # min(rows, features): a Gram matrix of 128 MiB
 PROBES = 4
 ROWS_A_COLUMN = 4  # of a block, at least
 TOLERANCE = 1e-5
+FEW_ROWS = 64  # that float32 sums up at once
 METHOD = "Freivalds: the scaled error of the Gram matrix, Frobenius, over the square root of its side"
 
 
@@ -124,7 +125,6 @@ def gram(X: Float, mean: Float, backend: Backend = NUMPY, progress: Progress | N
 
     In float32 the sides are first scaled to norms near 1, by powers of two, so that no product over- or underflows.
     """
-    xp = backend.xp
     rows, features = X.shape
     unit = np.ones(min(rows, features))
     if backend.dtype == "float32":
@@ -135,7 +135,7 @@ def gram(X: Float, mean: Float, backend: Backend = NUMPY, progress: Progress | N
     total = backend.asarray(np.zeros((features, features)))
     for part in row_slices(X, 32 << 20):
         centred = backend.astype((backend.asarray(X[part]) - centre) / divisor, backend.dtype)
-        total = total + backend.astype(xp.matmul(centred.T, centred), "float64")
+        total = total + _product(centred, backend)
         if progress is not None:
             progress(part.stop / rows, f"{part.stop} of {rows} rows")
     return backend.to_numpy(total) * unit * unit[:, None]
@@ -153,6 +153,24 @@ def _summed_gram(X: Float, progress: Progress) -> Float:
         total += block.T @ block
         progress(part.stop / rows, f"{part.stop} of {rows} rows")
     return np.asarray(total - np.outer(sums, sums / rows))
+
+
+def _product(centred: Any, backend: Backend) -> Any:
+    """CᵀC (d, d) in float64 of C (n, d), in float32 from few rows at once.
+
+    Columns that are nearly constant add the same small term row after row, and float32 rounds each sum of a large
+    number and that term the same way: the error grows with the rows instead of their root.
+    """
+    xp = backend.xp
+    rows, features = centred.shape
+    if backend.dtype == "float64":
+        return xp.matmul(centred.T, centred)
+    few = max(FEW_ROWS, features)
+    whole = rows - rows % few
+    parts = xp.reshape(centred[:whole], (-1, few, features))
+    products = backend.astype(xp.matmul(xp.permute_dims(parts, (0, 2, 1)), parts), "float64")
+    rest = centred[whole:]
+    return xp.sum(products, axis=0) + backend.astype(xp.matmul(rest.T, rest), "float64")
 
 
 def _row_gram(X: Float, mean: Float, unit: Float, backend: Backend) -> Float:
