@@ -255,7 +255,7 @@ def test_a_quotation_mark_that_is_never_closed_does_not_gather_the_file(tmp_path
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):
-    """What Arrow holds at most, for 8 MB and for 48: its own reader of blocks took 34 MB for the one, 78 for the other."""
+    """What Arrow holds at most for 8 MB and for 48, where its own reader of blocks took 34 MB and 78."""
     row = b",".join([b"1.2345678901234567"] * 20) + b",Bonn\n"
     most = []
     before = pa.default_memory_pool()
