@@ -97,7 +97,7 @@ docs: $(DEV_STAMP) ## The pages that are made from the code: docs/settings.md an
 lock: $(DEV_STAMP) ## Pin the newest versions that the .in files allow
 	for name in requirements requirements-dev workers/requirements; do \
 	  $(ENV_PYTHON) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header $$name.in -o $$name.txt || exit 1; \
+	    --no-header $$name.in -o $$name.txt || exit 1; \
 	done
 
 clean: ## Remove .venv, caches and the sandbox's data

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
-import psycopg
 from django.db import connection, transaction
 
 from marketplace.domain.ledger import AccountKind, AccountView, Code, Move, settle
@@ -21,17 +20,6 @@ SELECT s.id, d.id, %(amount)s, %(code)s, %(key)s, %(job)s FROM locked s, locked 
 WHERE s.id = %(source)s AND d.kind = %(kind)s AND d.name = %(name)s AND d.id <> s.id
   AND (s.balance >= %(amount)s OR s.kind = 'issuance')
 RETURNING id, destination_id"""
-
-
-class _Prepared(psycopg.Cursor):
-    """PostgreSQL plans its statement once for a connection: planning takes a third of what a transfer takes there."""
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        before, self.connection.prepare_threshold = self.connection.prepare_threshold, 0
-        try:
-            return super().execute(query, params, **options)
-        finally:
-            self.connection.prepare_threshold = before
 
 
 @dataclass(frozen=True)
@@ -132,8 +120,6 @@ def move(
     }
     lock = "" if connection.vendor == "sqlite" else "FOR NO KEY UPDATE"
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql" and connection.connection.prepare_threshold is not None:
-            cursor.cursor = _Prepared(connection.connection)
         cursor.execute(MOVE.format(lock=lock), given)
         row = cursor.fetchone()
     if row is None:

@@ -1,17 +1,16 @@
 """Making the matrix of a large dataset: by a task, while the jobs that asked for it wait with their rewards held.
 
-A job that waits is pending, and given to nobody. Its matrix's row says how far it is. Whoever
-makes it has it under a lease, and counts as its tries: who lost the lease writes nothing more.
+A job that waits is pending, and given to nobody. Its matrix's row says how far it is. Whoever makes it has it under a
+lease, and counts as one of its tries: who lost the lease writes nothing more.
 """
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import IO, Any
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 
 from marketplace import dispatch, notifications, storage
 from marketplace.actions import matrices, reading
@@ -31,13 +30,9 @@ from workers.catalog import MODELS
 logger = logging.getLogger(__name__)
 
 ACTOR = "coordinator"
-MAX_TRIES = 3
 MAX_WAITED_FOR = 20  # matrices that one user's jobs may wait for
-LEASE_SECONDS = 300.0  # of who makes one, renewed while it gets on
-RESEND_SECONDS = 10.0
 TELLS = 100  # notes of how far it is, from beginning to end
 READ, WRITTEN = 0.4, 0.9  # of the progress, once the table was read, and once the matrix is written
-SWEEP = 100
 BROKEN = "The network could not make this job's matrix; its operator finds why in the log."
 State = Matrix.State
 
@@ -71,13 +66,10 @@ def make(*, matrix_id: int) -> str:
 
 
 def _make_claimed(matrix_id: int) -> str:
-    now = database_now()
-    unclaimed = Q(lease_expires_at=None) | Q(lease_expires_at__lt=now)
-    claimed = Matrix.objects.filter(unclaimed, pk=matrix_id, state=State.MAKING)
-    if not claimed.update(lease_expires_at=now + timedelta(seconds=LEASE_SECONDS), tries=F("tries") + 1):
+    if not reading.claim(Matrix.objects.filter(pk=matrix_id, state=State.MAKING)):
         return ""
     matrix = Matrix.objects.select_related("dataset").get(pk=matrix_id)
-    if matrix.tries > MAX_TRIES:  # it ended whoever made it
+    if matrix.tries > reading.MAX_TRIES:  # it ended whoever made it
         _give_up(matrix, BROKEN, Fault.SYSTEM)
         return State.FAILED.value
     try:
@@ -91,7 +83,7 @@ def _make_claimed(matrix_id: int) -> str:
         return State.FAILED.value
     except Exception:
         logger.exception("Matrix %s could not be made.", matrix.pk)
-        if matrix.tries < MAX_TRIES:  # the lease runs out, and it is tried again
+        if matrix.tries < reading.MAX_TRIES:  # the lease runs out, and it is tried again
             return State.MAKING.value
         _give_up(matrix, BROKEN, Fault.SYSTEM)
         return State.FAILED.value
@@ -131,8 +123,7 @@ def _teller(matrix: Matrix, first: float, last: float, whole: int) -> Callable[[
         if not _waiting(matrix).exists():
             raise Superseded
         renewed = _mine(matrix).update(
-            progress=first + (last - first) * min(done / whole, 1.0),
-            lease_expires_at=database_now() + timedelta(seconds=LEASE_SECONDS),
+            progress=first + (last - first) * min(done / whole, 1.0), lease_expires_at=reading.lease()
         )
         if not renewed:
             raise Superseded
@@ -258,9 +249,4 @@ def _fail(job_id: Any, reason: str, fault: Fault) -> None:
 
 def send_waiting() -> int:
     """Have matrices made whose message was lost, or whose maker was; answers how many."""
-    now = database_now()
-    lost = Q(lease_expires_at__lt=now) | Q(
-        lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS)
-    )
-    waiting = Matrix.objects.filter(lost, state=State.MAKING).order_by("changed_at").values_list("pk", flat=True)
-    return sum(dispatch.make_matrix_now(pk) for pk in reading.unannounced(list(waiting[:SWEEP])))
+    return sum(dispatch.make_matrix_now(pk) for pk in reading.lost(Matrix.objects.filter(state=State.MAKING)))

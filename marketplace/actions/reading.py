@@ -1,14 +1,25 @@
-"""Reading what takes minutes: how much of it at a time, and what of it is announced again."""
+"""What takes minutes to read, files and matrices: who is at it, how much at a time, and what is announced again.
+
+Their rows have `lease_expires_at`, `tries` and `changed_at`.
+"""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import F, Q, QuerySet
+
 from marketplace import broker
+from marketplace.models import database_now
 
 READERS = 2  # of one process
 QUEUE = "reading"
+MAX_TRIES = 3
+LEASE_SECONDS = 600.0  # of who is at one, renewed while it gets on
+RESEND_SECONDS = 10.0
+SWEEP = 100
 
 _free = threading.BoundedSemaphore(READERS)
 
@@ -27,9 +38,25 @@ def place() -> Iterator[bool]:
             _free.release()
 
 
-def unannounced(waiting: list[Any]) -> list[Any]:
-    """Of what waits, the first, as many as there are more than messages: what still waits in its queue is not lost.
+def claim(row: QuerySet[Any]) -> bool:
+    """Have a row under a lease, and count as one of its tries; False where another has it."""
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=database_now())
+    return bool(row.filter(free).update(lease_expires_at=lease(), tries=F("tries") + 1))
 
-    Else every cycle would announce anew what readers are too busy for.
+
+def lease() -> datetime:
+    """When a lease runs out that is given or renewed now."""
+    return database_now() + timedelta(seconds=LEASE_SECONDS)
+
+
+def lost(waiting: QuerySet[Any]) -> list[Any]:
+    """Those of the rows `waiting` whose message or reader was lost, by their keys, the oldest first.
+
+    No more of them than there are beside the messages: what still waits in its queue is not lost, and every cycle
+    would announce anew what readers are too busy for.
     """
-    return waiting[: max(0, len(waiting) - broker.waiting(QUEUE))] if waiting else []
+    now = database_now()
+    unsent = Q(lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS))
+    rows = waiting.filter(unsent | Q(lease_expires_at__lt=now)).order_by("changed_at")
+    found = list(rows.values_list("pk", flat=True)[:SWEEP])
+    return found[: max(0, len(found) - broker.waiting(QUEUE))] if found else []

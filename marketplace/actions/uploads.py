@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, Sum
+from django.db.models import Sum
 
 from marketplace import dispatch, storage
 from marketplace.actions import reading
@@ -21,9 +21,6 @@ from marketplace.models import Upload, UploadPart, database_now
 logger = logging.getLogger(__name__)
 
 MAX_OPEN = 20  # of one user's
-MAX_TRIES = 3  # to read one
-LEASE_SECONDS = 600.0  # of who reads one, renewed while it gets on
-RESEND_SECONDS = 10.0
 TELL_BYTES = 32 * 1024**2  # between two notes of how far reading is
 HASHED = 0.4  # of the progress, once the hash is checked
 SWEEP = 100
@@ -163,13 +160,10 @@ def read(*, upload_id: UUID) -> str:
 
 
 def _read_claimed(upload_id: UUID) -> str:
-    now = database_now()
-    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=now)
-    claimed = Upload.objects.filter(free, pk=upload_id, state=State.READING)
-    if not claimed.update(lease_expires_at=now + timedelta(seconds=LEASE_SECONDS), tries=F("tries") + 1):
+    if not reading.claim(Upload.objects.filter(pk=upload_id, state=State.READING)):
         return ""
     upload = Upload.objects.select_related("user").get(pk=upload_id)
-    if upload.tries > MAX_TRIES:  # it ended whoever read it
+    if upload.tries > reading.MAX_TRIES:  # it ended whoever read it
         return _refuse(upload, BROKEN)
     try:
         _read(upload)
@@ -177,7 +171,7 @@ def _read_claimed(upload_id: UUID) -> str:
         return _refuse(upload, str(refusal))
     except Exception:
         logger.exception("Upload %s could not be read.", upload.pk)
-        if upload.tries < MAX_TRIES:  # the lease runs out, and it is tried again
+        if upload.tries < reading.MAX_TRIES:  # the lease runs out, and it is tried again
             return State.READING.value
         return _refuse(upload, BROKEN)
     storage.delete("partial", str(upload.pk))  # where it had become the dataset's own file it is gone already
@@ -221,8 +215,7 @@ def _teller(upload: Upload, first: float, last: float) -> Callable[[int], None]:
             next_at = done + TELL_BYTES
             share = min(done / upload.size_bytes, 0.99)
             Upload.objects.filter(pk=upload.pk).update(
-                progress=first + (last - first) * share,
-                lease_expires_at=database_now() + timedelta(seconds=LEASE_SECONDS),
+                progress=first + (last - first) * share, lease_expires_at=reading.lease()
             )
 
     return tell
@@ -240,12 +233,7 @@ def _end(upload: Upload, state: Upload.State, **columns: Any) -> None:
 
 def send_waiting() -> int:
     """Have finished uploads read whose message was lost, or whose reader was; answers how many."""
-    now = database_now()
-    lost = Q(lease_expires_at__lt=now) | Q(
-        lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS)
-    )
-    waiting = Upload.objects.filter(lost, state=State.READING).order_by("changed_at").values_list("pk", flat=True)
-    return sum(dispatch.read_upload_now(str(pk)) for pk in reading.unannounced(list(waiting[:SWEEP])))
+    return sum(dispatch.read_upload_now(str(pk)) for pk in reading.lost(Upload.objects.filter(state=State.READING)))
 
 
 def sweep() -> int:

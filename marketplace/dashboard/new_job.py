@@ -30,7 +30,7 @@ LISTED = 8  # datasets that are offered again
 NAMED = 20  # workers that a quote shows
 MAX_PASTED = 2 * 1024**2
 PARTS_AT_ONCE = (
-    4  # a file of no more is sent in one piece; as the client does (32 MiB, where a part has its usual size)
+    4  # a file of no more goes in one piece, as the client sends it: 32 MiB, where parts have their usual size
 )
 KNOWN = "This job was submitted before: here it is, and nothing more is held. Submit it again makes another one."
 

@@ -72,6 +72,9 @@ def test_a_transfer_is_one_statement_and_a_refused_one_writes_nothing() -> None:
         made = tokens.transfer(source=alice, to="bob", amount=5)
     assert len(captured) == 1
     assert (made.source.name, made.destination.name, made.amount) == ("alice", "bob", 5_000_000)
+    bob = tokens.wallet_named("bob")
+    for source, to in ((bob, "alice"), (alice, "bob")) * 2:
+        tokens.transfer(source=source, to=to, amount=1)
     if connection.vendor == "postgresql":  # which plans it once a connection
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE position('locked' IN statement) > 0")
@@ -79,7 +82,7 @@ def test_a_transfer_is_one_statement_and_a_refused_one_writes_nothing() -> None:
     for to, why in (("bob", "alice has 0 tokens"), ("nobody", "no wallet nobody"), ("alice", "deal with itself")):
         with pytest.raises(Refused, match=why):
             tokens.transfer(source=alice, to=to, amount=1)
-    assert Transfer.objects.filter(code="transfer").count() == 1
+    assert Transfer.objects.filter(code="transfer").count() == 5
 
 
 @pytest.mark.django_db

@@ -147,7 +147,7 @@ def test_what_breaks_three_times_fails_the_job_and_is_laid_to_the_system(monkeyp
 
 def test_what_ends_its_maker_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     job = large()
-    Matrix.objects.update(tries=making.MAX_TRIES)
+    Matrix.objects.update(tries=reading.MAX_TRIES)
     monkeypatch.setattr(matrices, "survey", lambda *given: pytest.fail("it is tried once more"))
     assert making.make(matrix_id=matrix_of(job).pk) == "failed"
     assert (Job.objects.get().fault, balance()) == ("system", 1000)
@@ -203,7 +203,7 @@ def test_reading_leaves_threads_to_the_rest_and_what_finds_no_place_is_announced
     assert matrix_of(job).tries == 0
     monkeypatch.setattr(dispatch, "make_matrix_now", lambda pk: bool(sent.append(pk)) or True)
     monkeypatch.setattr(broker, "waiting", lambda queue: queued[0] if queue == "reading" else 0)
-    Matrix.objects.update(changed_at=database_now() - timedelta(seconds=making.RESEND_SECONDS + 1))
+    Matrix.objects.update(changed_at=database_now() - timedelta(seconds=reading.RESEND_SECONDS + 1))
     assert making.send_waiting() == 0  # its message is still in the queue
     queued[0] = 0
     assert making.send_waiting() == 1 and sent == [matrix.pk]

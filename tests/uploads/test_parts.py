@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.test import Client as Browser
 
 from marketplace import storage
-from marketplace.actions import uploads
+from marketplace.actions import reading, uploads
 from marketplace.api.body_limit import limit_of
 from marketplace.domain.errors import NoRoom, Refused
 from marketplace.models import Dataset, DatasetOwner, Upload, UploadPart, database_now
@@ -314,7 +314,7 @@ def test_a_large_file_is_hashed_and_read_in_blocks_and_tells_how_far_it_is(
 
 def test_a_file_that_ends_its_reader_again_and_again_is_refused(client: Browser) -> None:
     upload_id = sent(client)
-    Upload.objects.update(tries=uploads.MAX_TRIES)
+    Upload.objects.update(tries=reading.MAX_TRIES)
     assert uploads.read(upload_id=UUID(upload_id)) == "refused"
     assert status(client, upload_id)["reason"] == uploads.BROKEN
     assert not storage.path("partial", upload_id).exists()

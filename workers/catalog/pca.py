@@ -180,7 +180,7 @@ def _row_gram(X: Float, mean: Float, unit: Float, backend: Backend) -> Float:
     for start in range(0, X.shape[1], size):
         columns = slice(start, start + size)
         centred = backend.astype(backend.asarray((X[:, columns] - mean[columns]) / unit[:, None]), backend.dtype)
-        total = total + backend.astype(backend.xp.matmul(centred, centred.T), "float64")
+        total = total + _product(centred.T, backend)
     return backend.to_numpy(total) * unit * unit[:, None]
 
 
