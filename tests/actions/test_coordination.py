@@ -4,12 +4,14 @@ import threading
 from collections import Counter
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from marketplace.actions import clients, coordination, jobs, quotes
 from marketplace.actions.audit import audit
+from marketplace.actions.picks import write_picks
 from marketplace.actions.submissions import Submission
+from marketplace.domain.matching import Pick
 from marketplace.models import Assignment, Client, Event, Job, Network, Worker, database_now
 from tests import factories as make
 
@@ -93,6 +95,19 @@ def test_workers_are_chosen_among_in_one_order_whatever_order_they_came_in():
     Worker.objects.update(standby=False)  # on PostgreSQL the rows lie in another order now
     found = [each.id for each in coordination.candidates(database_now())]
     assert len(found) == 8 and found == sorted(found)
+
+
+@pytest.mark.django_db
+def test_a_batch_with_a_job_that_waits_no_more_assigns_none_of_it():
+    make.make_client()
+    worker = make.make_worker()
+    waiting, ended = make.make_job(), make.make_job()
+    jobs.cancel(job_id=ended.pk, user=None, actor="alice")
+    picks = [Pick(str(job.pk), str(worker.pk), 1.0) for job in (waiting, ended)]
+    with pytest.raises(RuntimeError, match="assigned by somebody else"), transaction.atomic():
+        write_picks(picks, {str(job.pk): job for job in (waiting, ended)}, database_now())
+    assert not Assignment.objects.exists()
+    assert Job.objects.get(pk=waiting.pk).state == "pending"
 
 
 @pytest.mark.django_db
