@@ -1,0 +1,100 @@
+"""A machine starts several assignments and sends several answers at once; each gets what it would get alone."""
+
+import hashlib
+import io
+from uuid import uuid4
+
+import pytest
+
+from marketplace.actions import coordination
+from marketplace.actions.answers import Answer, submit_all
+from marketplace.actions.starts import start_all
+from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
+from marketplace.models import Assignment, Challenge, Contributor, Job, Worker
+from marketplace.tables.arrays import save_archive
+from tests import factories as make
+
+pytestmark = pytest.mark.django_db
+
+
+def standing_in(count: int) -> Worker:
+    """A machine that computes for itself and for `count - 1` others, as the sandbox's does."""
+    machine = make.make_worker("w0", slots=count)
+    for number in range(1, count):
+        worker = make.make_worker(f"w{number}")
+        Worker.objects.filter(pk=worker.pk).update(host=machine)
+    Challenge.objects.all().delete()  # a measurement that waits keeps jobs from its machine
+    return machine
+
+
+def assigned(count: int) -> list[Assignment]:
+    """As many assignments, by the worker's name."""
+    make.make_client(balance=10_000)
+    for _ in range(count):
+        make.make_job(data=make.rows(24, 3))
+    assert coordination.assign_pending() == count
+    return list(Assignment.objects.select_related("job__dataset", "worker").order_by("worker__name"))
+
+
+def answer_to(assignment: Assignment, **more: object) -> Answer:
+    file = io.BytesIO()
+    save_archive(file, make.right_answer(assignment.job))
+    body = file.getvalue()
+    given = {
+        "assignment_id": assignment.pk,
+        "fence": assignment.fence,
+        "digest": hashlib.sha256(body).hexdigest(),
+        "seconds": 0.01,
+        "body": body,
+    }
+    return Answer(**(given | more))  # type: ignore[arg-type]
+
+
+def kinds(found: list) -> list[type]:
+    return [type(each) for each in found]
+
+
+def test_each_of_several_that_are_started_at_once_gets_its_specification_or_its_error_in_order() -> None:
+    machine = standing_in(3)
+    first, second, third = assigned(3)
+    start_all(machine=machine, assignment_ids=[second.pk])
+    unknown = uuid4()
+    found = start_all(machine=machine, assignment_ids=[third.pk, second.pk, unknown, first.pk])
+    assert kinds(found) == [dict, Conflict, NotFound, dict]
+    assert [found[0]["assignment"], found[3]["assignment"]] == [str(third.pk), str(first.pk)]
+    assert found[0]["stand_in"] == "w2" and "stand_in" not in found[3]
+    assert set(Job.objects.values_list("state", flat=True)) == {"computing"}
+
+
+def test_another_machine_starts_and_answers_none_of_them() -> None:
+    machine, other = standing_in(1), make.make_worker("other")
+    Worker.objects.filter(pk=other.pk).update(is_active=False)
+    (only,) = assigned(1)
+    assert kinds(start_all(machine=other, assignment_ids=[only.pk])) == [NotFound]
+    start_all(machine=machine, assignment_ids=[only.pk])
+    assert kinds(submit_all(machine=other, answers=[answer_to(only)])) == [NotFound]
+    assert Job.objects.get().state == "computing"
+
+
+def test_each_of_several_answers_is_taken_or_refused_in_order() -> None:
+    machine = standing_in(5)
+    live = assigned(5)
+    start_all(machine=machine, assignment_ids=[each.pk for each in live])
+    good, wrong_digest, empty, old, large = live
+    answers = [
+        answer_to(wrong_digest, digest="0" * 64),
+        answer_to(good),
+        answer_to(empty, body=b""),
+        answer_to(old, fence=7),
+        answer_to(large, body=b"x" * 10_000_000),
+        answer_to(good, assignment_id=uuid4()),
+    ]
+    found = submit_all(machine=machine, answers=answers)
+    assert kinds(found) == [Refused, type(None), Refused, Gone, Refused, NotFound]
+    assert [job.state for job in Job.objects.order_by("worker__name")] == ["completed"] + ["computing"] * 4
+    again = submit_all(
+        machine=machine, answers=[answer_to(good), answer_to(good, digest="0" * 64), answer_to(wrong_digest)]
+    )
+    assert kinds(again) == [type(None), Conflict, type(None)]
+    assert all(make.verify(each) == "accepted" for each in (good, wrong_digest))
+    assert Contributor.objects.filter(verified=1).count() == 2
