@@ -198,7 +198,7 @@ def write(
 
     `told` hears, while the digest is made, how many bytes of it were read.
     """
-    writer = MatrixWriter(file, matrix.matrix_columns, settings.MAX_MATRIX_CELLS)
+    writer = MatrixWriter(file, layout.names, settings.MAX_MATRIX_CELLS)
     matrix.columns = recipes.write(layout, table, writer)
     matrix.matrix_sha256 = storage.sha256(file, told)
 

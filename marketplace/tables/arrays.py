@@ -86,7 +86,7 @@ def write(X: NDArray, y: NDArray | None, matrix: IO[bytes], max_cells: int) -> t
     columns = [Column(f"column_{i}", _dtype_name(X.dtype), i) for i in range(X.shape[1])]
     if y is not None:
         columns.append(Column("y", _dtype_name(y.dtype), width - 1))
-    writer = MatrixWriter(matrix, width, max_cells)
+    writer = MatrixWriter(matrix, [column.name for column in columns], max_cells)
     step = max(1, BLOCK_CELLS // max(width, 1))
     for start in range(0, len(X), step):
         block = np.empty((len(X[start : start + step]), width))

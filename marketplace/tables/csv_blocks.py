@@ -59,15 +59,23 @@ def _row_end(content: bytes, quoted: re.Pattern[bytes] | None) -> int:
     return end
 
 
+def _refuse_open(rows: bytes, quoted: re.Pattern[bytes] | None) -> None:
+    """Refuse the file by its last rows where a cell in `quoted` does not end: it would have taken rows with it."""
+    for cell in quoted.finditer(rows) if quoted is not None and b'"' in rows else ():
+        if cell[1] is None:
+            begins = cell[0][:40].decode(errors="replace")
+            raise Refused(f"The cell that begins with {begins!r} has a quotation mark that is never closed.")
+
+
 def row_blocks(path: Path, shape: Shape, extent: Extent) -> Iterator[bytes]:
     """The file behind its header, in blocks of whole rows.
 
     Raises:
-        Refused: no rows, or one of more than 8 MiB.
+        Refused: no rows, one of more than 8 MiB, or a cell in quotation marks that does not end.
     """
     # What begins where a cell may begin; one that is still open reaches to the end.
     place = rb"(?:^|(?<=[" + re.escape(shape.delimiter.encode()) + rb"\r\n]))"
-    quoted = re.compile(place + rb'"[^"]*+(?:""[^"]*+)*+(?:"|\Z)') if extent.has_quotes else None
+    quoted = re.compile(place + rb'"[^"]*+(?:""[^"]*+)*+(?:(")|\Z)') if extent.has_quotes else None
     with path.open("rb") as file:
         head = file.read(MAX_LINE_BYTES + 2)
         ends = [end.end() for end in islice(BYTES_LINE_END.finditer(head), shape.header_lines)]
@@ -78,6 +86,8 @@ def row_blocks(path: Path, shape: Shape, extent: Extent) -> Iterator[bytes]:
         while at < extent.end:
             held += file.read(min(BLOCK_BYTES, extent.end - at))
             at = file.tell()
+            if at >= extent.end:
+                _refuse_open(held, quoted)
             end = len(held) if at >= extent.end else _row_end(held, quoted)
             if not end and len(held) > 2 * MAX_LINE_BYTES:
                 raise Refused("A row of the file is longer than 8 MiB; is a quotation mark left open?")

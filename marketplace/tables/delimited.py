@@ -104,6 +104,7 @@ class _Reading:
         if self.kinds[name] == "text":
             return cells
         trimmed = pc.utf8_trim_whitespace(cells)
+        trimmed = pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)  # blanks alone are a gap
         try:
             # First: as an integer, Arrow also takes 0x10, which no float may be.
             numbers = pc.cast(trimmed, pa.float64())
@@ -185,4 +186,4 @@ def _begin(matrix: IO[bytes], reading: _Reading, max_cells: int) -> MatrixWriter
     """A writer of the columns that are numeric so far, from the matrix's first byte on."""
     matrix.seek(0)
     matrix.truncate()
-    return MatrixWriter(matrix, len(reading.place), max_cells)
+    return MatrixWriter(matrix, list(reading.place), max_cells)

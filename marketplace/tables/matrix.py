@@ -1,5 +1,6 @@
 """The matrix that is made of a table: a float64 ``.npy`` file written in blocks, with its statistics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import IO, Any
@@ -70,7 +71,8 @@ class Statistics:
             column.missing = int(self.rows - self.count[i])
             column.first_missing = int(self.first_missing[i]) if self.first_missing[i] >= 0 else None
             if not np.isfinite([column.mean, column.norm]).all():
-                raise Refused(f'Column "{column.name}" holds numbers too large to compute with (above about 1e150).')
+                name = column.name[:80]
+                raise Refused(f'Column "{name}" holds numbers too large to compute with (above about 1e150).')
 
 
 def _write_header(file: IO[bytes], rows: int, columns: int) -> None:
@@ -80,9 +82,10 @@ def _write_header(file: IO[bytes], rows: int, columns: int) -> None:
 class MatrixWriter:
     """Writes blocks of rows as one C-ordered float64 ``.npy`` file whose number of rows is known at the end."""
 
-    def __init__(self, file: IO[bytes], columns: int, max_cells: int) -> None:
-        self.file, self.columns, self.max_cells = file, columns, max_cells
-        self.statistics = Statistics(columns)
+    def __init__(self, file: IO[bytes], names: Sequence[str], max_cells: int) -> None:
+        """`names` are the columns', for what is refused."""
+        self.file, self.names, self.columns, self.max_cells = file, names, len(names), max_cells
+        self.statistics = Statistics(self.columns)
         self._header(0)
         self.data_start = file.tell()
 
@@ -106,7 +109,8 @@ class MatrixWriter:
             raise Refused(f"The data have more than {self.max_cells:,} numbers, which is the most that is taken.")
         if np.isinf(block).any():
             row, column = np.argwhere(np.isinf(block))[0]
-            raise Refused(f"Row {self.statistics.rows + row + 1}, column {column + 1} is infinite.")
+            number, name = self.statistics.rows + row + 1, self.names[column][:80]
+            raise Refused(f'Row {number:,} is infinite in column "{name}", or too large a number.')
         self.statistics.add(block)
         self.file.write(np.ascontiguousarray(block, dtype="<f8").data)
 

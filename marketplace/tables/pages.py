@@ -11,6 +11,8 @@ from typing import IO
 MAX_HEADER_BYTES = 64 * 1024
 MAX_DEPTH = 16
 DICTIONARY_PAGE, DATA_PAGE_V2 = 2, 3
+# Of each kind of page that holds values: the header's field that says so, and in it the one of the values' encoding.
+HEADERS = {0: (5, 2), DICTIONARY_PAGE: (7, 2), DATA_PAGE_V2: (8, 4)}
 STOP, TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(13)
 
 
@@ -30,12 +32,16 @@ class Page:
 
 
 class _Header:
-    """The fields of a struct in `content`: `numbers` at the top by their field's id, `inner` those of its structs."""
+    """The numbers of a struct in `content`: `numbers` by their field's id, `inner` by their struct's id and their own.
+
+    A reader passes over a field of another type than it knows, takes the last of two, and cuts a number to its width.
+    None of that is let pass, so that what is read here is what it takes.
+    """
 
     def __init__(self, content: bytes) -> None:
         self.content, self.at = content, 0
         self.numbers: dict[int, int] = {}
-        self.inner: dict[int, int] = {}
+        self.inner: dict[tuple[int, int], int] = {}
         self._struct(0)
 
     def _byte(self) -> int:
@@ -55,20 +61,29 @@ class _Header:
             if shift > 63:
                 raise Damaged
 
-    def _struct(self, depth: int) -> None:
-        field = 0
+    def _struct(self, depth: int, within: int = 0) -> None:
+        field, seen = 0, set()
         while (head := self._byte()) != STOP:
             kind, delta = head & 0x0F, head >> 4
-            field = field + delta if delta else self._zigzag()
-            if kind in (I16, I32, I64):
-                value = self._zigzag()
-                if depth < 2:
-                    (self.inner if depth else self.numbers)[field] = value
+            field = field + delta if delta else self._zigzag(16)
+            if field in seen:
+                raise Damaged
+            seen.add(field)
+            if kind == I32:
+                value = self._zigzag(32)
+                if depth == 0:
+                    self.numbers[field] = value
+                elif depth == 1:
+                    self.inner[within, field] = value
+            elif kind == STRUCT and depth == 0:
+                self._struct(1, field)
             elif kind not in (TRUE, FALSE):
                 self._skip(kind, depth + 1)
 
-    def _zigzag(self) -> int:
+    def _zigzag(self, bits: int) -> int:
         value = self._varint()
+        if value >> bits:
+            raise Damaged
         return (value >> 1) ^ -(value & 1)
 
     def _skip(self, kind: int, depth: int) -> None:
@@ -111,8 +126,11 @@ def read_pages(file: IO[bytes], start: int, size_bytes: int) -> Iterator[Page]:
         kind, unpacked, packed = (header.numbers.get(field, -1) for field in (1, 2, 3))
         if unpacked < 0 or packed < 0:
             raise Damaged
-        encoding = header.inner.get(4 if kind == DATA_PAGE_V2 else 2, 0)
-        yield Page(unpacked, packed, header.inner.get(1, 0), encoding, kind == DICTIONARY_PAGE)
+        struct, encoding = HEADERS.get(kind, (0, 0))
+        yield Page(
+            unpacked, packed, header.inner.get((struct, 1), 0), header.inner.get((struct, encoding), 0),
+            kind == DICTIONARY_PAGE,
+        )  # fmt: skip
         at += header.at + packed
     if at != end:
         raise Damaged

@@ -222,7 +222,7 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
         raise Refused("No column of the file is numeric.")
     places = {name: i for i, name in enumerate(numeric)}
     columns = [Column(name, kind, places.get(name)) for name, kind in kinds.items()]
-    writer = MatrixWriter(matrix, len(numeric), max_cells)
+    writer = MatrixWriter(matrix, numeric, max_cells)
     named = [column for column in columns if column.matrix_column is None]
     for batch in _batches(path, list(kinds), [column.name for column in named]):
         for column in named:

@@ -73,6 +73,11 @@ class Layout:
         return found
 
     @property
+    def names(self) -> list[str]:
+        """The names of the matrix's columns, the target's last."""
+        return [name for name, _, _ in self.features] + ([] if self.recipe.target is None else [self.recipe.target])
+
+    @property
     def _unwritten(self) -> int:
         return 1 if self.recipe.first_level == "drop" else 0
 

@@ -53,6 +53,12 @@ def test_missing_cells_are_counted_and_the_first_is_named(tmp_path):
     assert columns[0].mean == 1
 
 
+def test_nothing_but_blanks_is_a_missing_cell(tmp_path):
+    columns, matrix = read(tmp_path, "a,b\n1, \n2,3\n4,\u00a0\n")
+    assert [(c.dtype, c.missing, c.first_missing) for c in columns] == [("int64", 0, None), ("float64", 2, 1)]
+    assert matrix[1].tolist() == [2, 3]
+
+
 def test_a_column_that_turns_to_text_late_is_text(tmp_path, monkeypatch):
     monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", 4096)
     body = "".join(f"{i},{i}.5\n" for i in range(3000)) + "x,1\n"
@@ -86,7 +92,7 @@ def test_means_and_norms_are_those_of_the_whole_column(tmp_path, monkeypatch):
         ("a,a\n1,2\n", 'column "a" twice'),
         ("a,b\n1,2,3\n", "cannot be read"),
         ("town\nBonn\n", "No column of the file is numeric"),
-        ("a\ninf\n", "infinite"),
+        ("t,a\nx,inf\n", 'Row 1 is infinite in column "a"'),
         (b"\xff\xfe\x00", "UTF-8"),
         (b"a\0b\n1\n", "not text"),
         (b"PK\x03\x04" + b"\xff" * 50, "UTF-8"),
@@ -252,6 +258,14 @@ def test_a_quotation_mark_that_is_never_closed_does_not_gather_the_file(tmp_path
     monkeypatch.setattr(csv_blocks, "MAX_LINE_BYTES", 100)
     with pytest.raises(Refused, match="is a quotation mark left open"):
         read(tmp_path, 'a,b\n1,2\n3,"4\n' + "5,6\n" * 200)
+
+
+@pytest.mark.parametrize("block_bytes", [4, 4096])
+@pytest.mark.parametrize("row", ['2,"x\n3,4\n', '2,"x""\n', '2,"', '"3",4\n"5'])
+def test_a_quotation_mark_that_is_never_closed_swallows_no_rows(tmp_path, monkeypatch, block_bytes, row):
+    monkeypatch.setattr(csv_blocks, "BLOCK_BYTES", block_bytes)
+    with pytest.raises(Refused, match="has a quotation mark that is never closed"):
+        read(tmp_path, f'a,b\n1,"y"\n{row}')
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

@@ -179,6 +179,43 @@ def test_an_encoding_whose_pages_unpack_to_any_size_is_refused(tmp_path: Path) -
     assert parquet.schema_of(path) == {"a": "float64", "note": "text"}
 
 
+def i32(value: int, delta: int = 1) -> bytes:
+    """A field of Thrift's compact protocol, `delta` behind the one before, whose value is a number of 32 bits."""
+    found, left = bytearray([delta << 4 | 5]), value << 1
+    while left > 0x7F:
+        found.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*found, left])
+
+
+STRANGE = b"\x4c" + i32(3) + i32(0) + b"\0"  # a struct as field 9, which nobody knows, whose field 2 is 0
+OF_64_BITS = b"\x06\x04\0"  # field 2 once more, as 0, and of another type
+
+
+@pytest.mark.parametrize(("encoding", "beside"), [(i32(7), STRANGE), (i32(7 + 2**31), b""), (i32(7) + OF_64_BITS, b"")])
+def test_a_pages_header_cannot_say_one_thing_here_and_another_to_its_reader(tmp_path, encoding, beside) -> None:
+    """A struct that its reader passes over, a number that it cuts to 32 bits, a field of a wrong type."""
+    path = tmp_path / "t.parquet"
+    texts = [f"{'x' * 20}{i}" for i in range(3)]
+    pq.write_table(
+        pa.table({"note": texts}), path, compression="none", use_dictionary=False,
+        column_encoding={"note": "DELTA_BYTE_ARRAY"},
+    )  # fmt: skip
+    chunk = pq.read_metadata(path).row_group(0).column(0)
+    content, start = path.read_bytes(), chunk.data_page_offset
+    with path.open("rb") as file:
+        (page,) = pages.read_pages(file, start, chunk.total_compressed_size)
+    length = chunk.total_compressed_size - page.packed_bytes
+    own = bytes([0x2C]) + i32(3) + encoding + i32(3) + i32(3) + b"\0"
+    header = i32(0) + i32(page.unpacked_bytes) + i32(page.packed_bytes) + own + beside
+    header += bytes([0x18, length - len(header) - 3]) + b" " * (length - len(header) - 3) + b"\0"
+    assert len(header) == length
+    path.write_bytes(content[:start] + header + content[start + length :])
+    assert pq.read_table(path)["note"].to_pylist() == texts  # Arrow takes it for what it is
+    with pytest.raises(Refused, match="DELTA_BYTE_ARRAY|damaged"):
+        parquet.schema_of(path)
+
+
 def test_a_text_that_many_rows_share_is_one_object_in_their_cells(tmp_path: Path) -> None:
     """Written out it would be 33 kB in each of the 50,000 rows of a batch."""
     towns = pa.DictionaryArray.from_arrays(pa.array(np.zeros(50_000, np.int32)), pa.array(["x" * 32_000]))

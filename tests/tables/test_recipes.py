@@ -36,7 +36,7 @@ def made(tmp_path: Path, table: Stored, **more: Any) -> tuple[Layout, np.ndarray
     recipe = Recipe(**given)
     layout = Survey(recipe, frozenset({"town", "heated"} & {*recipe.columns, recipe.target})).read(table)
     with (tmp_path / "made").open("w+b") as file:
-        writer = MatrixWriter(file, len(layout.features) + (recipe.target is not None), 10_000_000)
+        writer = MatrixWriter(file, layout.names, 10_000_000)
         columns = recipes.write(layout, table, writer)
     return layout, np.load(tmp_path / "made", allow_pickle=False), columns
 

@@ -99,7 +99,7 @@ def by_recipe(folder: Path, frame: Any, recipe: Recipe) -> np.ndarray:
     table = Stored(path, folder / "own", "csv", places)
     layout = Survey(recipe, frozenset(column.name for column in columns if column.dtype == "text")).read(table)
     with (folder / "made").open("w+b") as file:
-        recipes.write(layout, table, MatrixWriter(file, len(layout.features) + (recipe.target is not None), 10_000_000))
+        recipes.write(layout, table, MatrixWriter(file, layout.names, 10_000_000))
     return np.load(folder / "made", allow_pickle=False)
 
 
