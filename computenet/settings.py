@@ -107,7 +107,8 @@ else:
     if env.bool("DATABASE_PREPARE", default=True):  # planned once a connection: half of PostgreSQL's CPU was planning
         options |= {"server_side_binding": True, "prepare_threshold": 2}
     if env.bool("DATABASE_POOL", default=False):  # not where processes fork, which a pool does not survive
-        options["pool"] = {"min_size": 2, "max_size": 16}
+        # One that lies idle is closed, one every so many seconds: PostgreSQL keeps some 10 MiB of plans for each.
+        options["pool"] = {"min_size": 1, "max_size": 16, "max_idle": 15.0}
         DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # else each connection that a restart cut fails one request
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -102,12 +102,13 @@ class Stack:
                 "coordinator@%h",
                 "--without-gossip",
                 "--without-mingle",
+                "--without-heartbeat",
             ],
             pooled,
             ready_when=r" ready\.( \[|$)",
         )
         schedule = str(self.home.path / "beat-schedule")
-        self._start("beat", [*python, "celery", "-A", "computenet", "beat", "-s", schedule, "--pidfile="])
+        self._start("beat", [*python, "celery", "-A", "computenet.beat", "beat", "-s", schedule, "--pidfile="])
         self.wait_for(coordinator)
         self._wait_for_web()
         return prepared

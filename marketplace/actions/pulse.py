@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import F
 
 from marketplace.domain.lifecycle import AssignmentState
-from marketplace.models import Assignment, Network, Worker, database_now
+from marketplace.models import Assignment, DatabaseNow, Network, Worker, database_now
 
 OPEN = [AssignmentState.DISPATCHED.value, AssignmentState.STARTED.value]
 RECENT = timedelta(hours=1)
@@ -16,14 +16,17 @@ RECENT = timedelta(hours=1)
 def note_web_alive() -> float:
     """Say that the web process answers; it calls this every two seconds. Answers the gap that ended, in seconds.
 
-    After a gap, every lease that was open when it began moves forward by it.
+    After a gap, every lease that was open when it began moves forward by it. Where there was none it is one statement.
     """
+    away = timedelta(seconds=settings.POLICY.web_away_after_seconds)
+    if Network.objects.filter(pk=1, web_seen_at__gte=DatabaseNow() - away).update(web_seen_at=DatabaseNow()):
+        return 0.0
     with transaction.atomic():
         network = Network.objects.select_for_update(no_key=True).get(pk=1)
         now = database_now()
         seen = network.web_seen_at or now
         gap = now - seen
-        long = gap.total_seconds() > settings.POLICY.web_away_after_seconds
+        long = gap > away
         if long:
             open_ = Assignment.objects.filter(state__in=OPEN, lease_expires_at__gte=seen)
             open_.update(lease_expires_at=F("lease_expires_at") + gap)

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from marketplace import broker, dispatch
-from marketplace.actions import coordination, tokens
+from marketplace.actions import coordination, pulse, tokens
 from marketplace.domain.errors import Refused
-from marketplace.models import Assignment, Challenge, Job, Transfer
+from marketplace.models import Assignment, Challenge, Job, Network, Transfer
 from tests import factories as make
 
 # Statements, BEGIN and COMMIT among them; PostgreSQL is asked for the time and for locks besides.
@@ -83,6 +83,15 @@ def test_a_transfer_is_one_statement_and_a_refused_one_writes_nothing() -> None:
         with pytest.raises(Refused, match=why):
             tokens.transfer(source=alice, to=to, amount=1)
     assert Transfer.objects.filter(code="transfer").count() == 5
+
+
+@pytest.mark.django_db
+def test_the_web_process_says_that_it_is_there_in_one_statement() -> None:
+    assert pulse.note_web_alive() == 0.0
+    first = Network.objects.get().web_seen_at
+    with CaptureQueriesContext(connection) as captured:
+        assert pulse.note_web_alive() == 0.0
+    assert len(captured) == 1 and Network.objects.get().web_seen_at > first
 
 
 @pytest.mark.django_db

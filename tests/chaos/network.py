@@ -151,7 +151,9 @@ class Network:
             more = ["worker", "-P", "threads", "-c", "2", "-l", "info", "-Q", queue, "-n", f"{name}@%h"]
             self.add(name, [*celery, *more, "--without-gossip", "--without-mingle"], self.environment)
         schedule = str(self.folder / "beat-schedule")
-        self.add("beat", [*celery, "beat", "-s", schedule, "--pidfile="], self.environment)
+        self.add(
+            "beat", [*python, "celery", "-A", "computenet.beat", "beat", "-s", schedule, "--pidfile="], self.environment
+        )
         self.until(self.is_up, 90, "the web process")
 
     def worker(self, name: str, *arguments: str, **environment: str) -> Program:
