@@ -5,18 +5,19 @@ still comes in parts, which is named by its upload.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from django.conf import settings
 
-from marketplace.domain.errors import NoRoom
+from marketplace.domain.errors import Conflict, NoRoom
 
 Kind = Literal["uploads", "matrices", "results", "answers", "partial"]
 CHUNK_BYTES = 1024 * 1024
@@ -106,18 +107,36 @@ def reserve(kind: Kind, name: str, size_bytes: int) -> None:
 
 @contextmanager
 def reopened(kind: Kind, name: str) -> Iterator[IO[bytes]]:
-    """A file that `reserve` made, to write into while the disk has room for it.
+    """A file that `reserve` made, to write into while the disk has room for it. Until the end nobody has it `alone`.
 
     Raises:
         NoRoom: the disk is full.
+        Conflict: somebody has it alone, or it is gone.
     """
     try:
         with path(kind, name).open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             yield Reserved(file)  # type: ignore[misc]
+    except (BlockingIOError, FileNotFoundError):
+        raise Conflict("This file takes no more parts.") from None
     except OSError as error:
         if is_full(error):
             raise NoRoom("The network's disk is full; try again when the operator has made room.") from None
         raise
+
+
+@contextmanager
+def alone(kind: Kind, name: str) -> Iterator[bool]:
+    """Whether nobody writes into a file that `reserve` made, or it is gone. Until the end nobody does."""
+    free = True
+    with ExitStack() as files:
+        with suppress(FileNotFoundError):
+            file = files.enter_context(path(kind, name).open("rb"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                free = False
+        yield free
 
 
 def is_full(error: BaseException) -> bool:

@@ -172,7 +172,7 @@ def _finish(matrix: Matrix, file: IO[bytes]) -> bool:
     """Give the matrix its place, and have the waiting jobs go on. False where one came meanwhile that cannot be done.
 
     Raises:
-        Superseded: somebody else makes it.
+        Superseded: somebody else makes it, or nobody waits any more: its data may have been deleted since.
     """
     with transaction.atomic():
         lock_kept([matrix.dataset])
@@ -180,6 +180,8 @@ def _finish(matrix: Matrix, file: IO[bytes]) -> bool:
         if not _mine(matrix).select_for_update(no_key=True):
             raise Superseded
         jobs = list(_waiting(matrix).select_for_update(no_key=True, of=("self",)))
+        if not jobs:
+            raise Superseded
         try:
             quoted = [_fitting(job, matrix) for job in jobs]
         except Refused:

@@ -113,6 +113,8 @@ def put(*, upload_id: UUID, number: int, size_bytes: int, body: BinaryIO, user: 
         return upload
     left = upload.bytes_of(number)
     with storage.reopened("partial", str(upload.pk)) as file:
+        # Looked at once more: while it was opened, the file may have been read, and be a dataset's now.
+        require_part(upload_id=upload_id, number=number, size_bytes=size_bytes, user=user)
         file.seek(number * upload.part_bytes)
         while chunk := body.read(storage.CHUNK_BYTES):
             left -= len(chunk)
@@ -153,10 +155,11 @@ def finish(*, upload_id: UUID, user: Any) -> Upload:
 def read(*, upload_id: UUID) -> str:
     """Check a finished upload's hash and make a dataset of it; answers its state, "" where another has it.
 
-    Where this process reads as much as it may already, it is left to a later cycle.
+    Where this process reads as much as it may already, or a part is still being written (twice, for it is there), it
+    is left to a later cycle.
     """
-    with reading.place() as free:
-        return _read_claimed(upload_id) if free else ""
+    with reading.place() as free, storage.alone("partial", str(upload_id)) as alone:
+        return _read_claimed(upload_id) if free and alone else ""
 
 
 def _read_claimed(upload_id: UUID) -> str:
@@ -167,6 +170,8 @@ def _read_claimed(upload_id: UUID) -> str:
         return _refuse(upload, BROKEN)
     try:
         _read(upload)
+    except Conflict:  # its user is erased, or it is deleted
+        return ""
     except Refused as refusal:
         return _refuse(upload, str(refusal))
     except Exception:

@@ -177,6 +177,22 @@ def test_making_stops_when_nobody_waits_any_more(monkeypatch: pytest.MonkeyPatch
     assert (Job.objects.get().state, matrix_of(job).state, balance()) == ("cancelled", "failed", 1000)
 
 
+def test_names_that_were_deleted_at_the_last_moment_do_not_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    job, flush = large(), storage.flush
+
+    def deleted_and_brought_again(file: Any) -> None:
+        flush(file)
+        monkeypatch.setattr(storage, "flush", flush)
+        jobs.cancel(job_id=job.pk, user=None, actor="client")
+        deletion.delete_dataset(sha256=job.dataset_id, user=None, actor="client")
+        bring(flats()[0])
+
+    monkeypatch.setattr(storage, "flush", deleted_and_brought_again)
+    assert making.make(matrix_id=matrix_of(job).pk) == ""
+    matrix = matrix_of(job)
+    assert (matrix.state, matrix.recipe["columns"]) == ("failed", ["column 1", "column 2", "column 3"])
+
+
 @pytest.mark.parametrize("step", ["survey", "write"])
 def test_who_lost_the_lease_writes_nothing_more(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     job, does = large(), getattr(matrices, step)

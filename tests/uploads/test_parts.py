@@ -1,11 +1,12 @@
 """Large files in parts: they survive cuts, are sent once, and nothing hostile comes of them."""
 
 import dataclasses
+import fcntl
 import hashlib
 import io
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,50 @@ def test_a_length_that_lies_writes_nothing_beyond_its_part(client: Browser) -> N
     assert status(client, upload_id)["missing"] == [0, 1, 2]
 
 
+class Slow(io.BytesIO):
+    """A part whose writer is at it while something else happens."""
+
+    meanwhile: Callable[[], None]
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.meanwhile()
+        return super().read(size)
+
+
+def test_who_still_writes_a_part_changes_nothing_that_was_read(client: Browser) -> None:
+    upload = UUID(announce(client, TABLE[:PART]).json()["upload_id"])
+    slow, said = Slow(TABLE[:PART].replace(b"1", b"2")), list[str]()
+
+    def meanwhile() -> None:
+        slow.meanwhile = lambda: None
+        put(client, str(upload), 0, TABLE[:PART])
+        post(client, f"/uploads/{upload}/finish")
+        said.append(uploads.read(upload_id=upload))
+
+    slow.meanwhile = meanwhile
+    with pytest.raises(Refused, match="takes no more parts"):
+        uploads.put(upload_id=upload, number=0, size_bytes=PART, body=slow, user=None)
+    assert said == [""]  # left to a later cycle
+    assert uploads.read(upload_id=upload) == "refused"
+    assert status(client, str(upload))["reason"].startswith("The file that came has another SHA-256")
+
+
+def test_who_opened_a_part_before_it_was_read_and_writes_after_is_refused(client: Browser, monkeypatch) -> None:
+    upload, flock = UUID(announce(client, TABLE[:PART]).json()["upload_id"]), fcntl.flock
+
+    def late(*given: Any) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        put(client, str(upload), 0, TABLE[:PART])
+        post(client, f"/uploads/{upload}/finish")
+        assert uploads.read(upload_id=upload) == "ready"
+        flock(*given)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(Refused, match="takes no more parts"):
+        uploads.put(upload_id=upload, number=0, size_bytes=PART, body=io.BytesIO(b"x" * PART), user=None)
+    assert storage.path("uploads", sha256(TABLE[:PART])).read_bytes() == TABLE[:PART]
+
+
 def test_finishing_with_gaps_says_which_and_changes_nothing(client: Browser) -> None:
     upload_id = announce(client).json()["upload_id"]
     put(client, upload_id, 0, part(TABLE, 0))
@@ -310,6 +355,19 @@ def test_a_large_file_is_hashed_and_read_in_blocks_and_tells_how_far_it_is(
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
     assert told == sorted(told) and len(set(told)) > 8 and told[-1] > uploads.HASHED
     assert grown < MOST_GROWTH_BYTES, f"{grown:,} bytes"
+
+
+def test_what_is_deleted_while_it_is_read_leaves_nothing(client: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, upload_id, read_file = files(), sent(client), uploads.read_file
+
+    def dropped(*args: Any, **more: Any) -> Any:
+        found = read_file(*args, **more)
+        uploads.drop(Upload.objects.get())
+        return found
+
+    monkeypatch.setattr(uploads, "read_file", dropped)
+    assert uploads.read(upload_id=UUID(upload_id)) == ""
+    assert not Dataset.objects.exists() and not Upload.objects.exists() and files() == before
 
 
 def test_a_file_that_ends_its_reader_again_and_again_is_refused(client: Browser) -> None:
