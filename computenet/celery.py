@@ -39,6 +39,7 @@ WIRING: dict[str, Any] = {
         "marketplace.assign": {"queue": "coordination"},
         "marketplace.seal": {"queue": "coordination"},
         "marketplace.verify": {"queue": "verification"},
+        "marketplace.verify_waiting": {"queue": "verification"},
         "marketplace.reverify": {"queue": "verification"},
         "marketplace.check_books": {"queue": "verification"},
         "marketplace.send_notices": {"queue": "verification"},

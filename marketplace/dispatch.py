@@ -26,6 +26,7 @@ COORDINATE = "marketplace.coordinate"
 ASSIGN = "marketplace.assign"
 SEAL = "marketplace.seal"
 VERIFY = "marketplace.verify"
+VERIFY_WAITING = "marketplace.verify_waiting"
 REVERIFY = "marketplace.reverify"
 CHECK_BOOKS = "marketplace.check_books"
 SEND_NOTICES = "marketplace.send_notices"
@@ -34,6 +35,7 @@ MAKE_MATRIX = "marketplace.make_matrix"
 SWEEP_DATA = "marketplace.sweep_data"
 
 WOKEN = "computenet:woken"  # a key in Redis while a call to wake the coordinator is on its way
+CALLED = "computenet:called"  # the same, of a call to check small answers that wait
 WOKEN_SECONDS = 1.0  # after which it counts as lost
 AGAIN_SECONDS = 0.1
 
@@ -91,13 +93,18 @@ def wake_again() -> None:
 
 
 def _wake(**options: object) -> None:
+    _once(WOKEN, ASSIGN, **options)
+
+
+def _once(key: str, name: str, **options: object) -> None:
+    """Send, unless one is on its way that stands for this one too."""
     try:
-        first = broker.claim(WOKEN, WOKEN_SECONDS)
+        first = broker.claim(key, WOKEN_SECONDS)
     except RedisError as error:
-        _note_unsent(ASSIGN, error)
+        _note_unsent(name, error)
         return
     if first:
-        _send(ASSIGN, [], **options)
+        _send(name, [], **options)
 
 
 def heed_wake() -> None:
@@ -105,13 +112,25 @@ def heed_wake() -> None:
     broker.release(WOKEN)
 
 
-def verify(assignment: str) -> None:
-    """Have this assignment's result checked as soon as this transaction has committed."""
-    transaction.on_commit(lambda: verify_now(assignment))
+def verify(assignment: str, *, small: bool) -> None:
+    """Have this assignment's result checked as soon as this transaction has committed.
+
+    A small one goes with all small ones that wait then: one call stands for those that come before it is heeded.
+    """
+    transaction.on_commit(verify_waiting_now if small else lambda: verify_now(assignment))
 
 
 def verify_now(assignment: str) -> None:
     _send(VERIFY, [assignment])
+
+
+def verify_waiting_now() -> None:
+    _once(CALLED, VERIFY_WAITING)
+
+
+def heed_call() -> None:
+    """The verifier looks now at what waits: who commits from here on calls it anew."""
+    broker.release(CALLED)
 
 
 def reverify_now(row: int) -> bool:

@@ -7,6 +7,7 @@ from celery.signals import worker_init
 
 from marketplace.actions import (
     books,
+    checking,
     checkpoints,
     coordination,
     deletion,
@@ -27,6 +28,7 @@ from marketplace.dispatch import (
     SEND_NOTICES,
     SWEEP_DATA,
     VERIFY,
+    VERIFY_WAITING,
 )
 from marketplace.models import guards
 
@@ -49,6 +51,11 @@ def seal() -> None:
 @shared_task(name=VERIFY)
 def verify(assignment_id: str) -> None:
     settlement.verify(assignment_id=UUID(assignment_id))
+
+
+@shared_task(name=VERIFY_WAITING)
+def verify_waiting() -> None:
+    checking.verify_waiting()
 
 
 @shared_task(name=REVERIFY)

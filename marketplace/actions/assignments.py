@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 
 from marketplace import dispatch, notifications, storage
 from marketplace.actions import copies
+from marketplace.actions.checking import is_small
 from marketplace.actions.endings import end_attempt, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.heartbeats import of_machine
@@ -186,8 +187,7 @@ def submit_result(
         storage.flush(file)  # here, for it takes a while, and no lock is held yet
         try:
             result = Result(sha256=digest, size_bytes=size, seconds=seconds)
-            # Kept once it is known to be wanted: a late answer, which may have the digest of the right one, leaves
-            # nothing behind that somebody would have to tidy up.
+            # Kept once it is known to be wanted: a late answer leaves nothing behind that would have to be tidied up.
             _write_result(
                 machine, assignment_id, fence, result, keep=lambda: storage.keep(file, "results", digest, flushed=True)
             )
@@ -265,7 +265,7 @@ def _write_result(
             reason=result.claim,
         )
         notifications.changed("jobs", "workers")
-        dispatch.verify(str(live.pk))
+        dispatch.verify(str(live.pk), small=is_small(result))
         dispatch.wake_for_a_free_worker()
     with about(job, live):
         logger.info("Assignment %s is answered by %s.", live.pk, live.worker_id)

@@ -5,17 +5,18 @@ contributor, worker, accounts (by id).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from marketplace import dispatch, notifications
-from marketplace.actions.events import record
+from marketplace.actions.events import record, record_all
 from marketplace.actions.ledger import Posting, post
 from marketplace.domain import escrow
 from marketplace.domain.errors import Conflict
 from marketplace.domain.ledger import Code
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState, after_lost_attempt
-from marketplace.models import Account, Assignment, Job, database_now
+from marketplace.models import Account, Assignment, Event, Job, database_now, update_each
 
 
 def end_attempt(
@@ -50,6 +51,55 @@ def end_attempt(
     return now
 
 
+@dataclass(frozen=True)
+class Verified:
+    """A right answer to a job that is locked, and what the client reads of it."""
+
+    job: Job
+    assignment: Assignment
+    reason: str
+    scalars: dict[str, Any]
+
+
+def end_verified(ended: Sequence[Verified], postings: Sequence[Posting], *, actor: str) -> None:
+    """End attempts and jobs whose answers are right, all in a fixed number of statements.
+
+    `postings` empty the jobs' escrows.
+
+    Raises:
+        Conflict: somebody else was first at one of them.
+    """
+    now = database_now()
+    before, after = AssignmentState.SUBMITTED.value, AssignmentState.ACCEPTED.value
+    reasons = {each.assignment.pk: {"reason": each.reason} for each in ended}
+    if update_each(Assignment, reasons, where={"state": before}, state=after, fault="", ended_at=now) != len(ended):
+        raise Conflict("The assignment has ended already.")
+    post(postings)
+    before, after = JobState.COMPLETED.value, JobState.VERIFIED.value
+    own = {each.job.pk: {"reason": each.reason, "scalars": each.scalars} for each in ended}
+    if update_each(Job, own, where={"state": before}, state=after, fault="", ended_at=now) != len(ended):
+        raise Conflict(f"The job is no longer {before}.")
+    record_all(event for each in ended for event in _events_of(each, actor))
+    notifications.changed("jobs", "clients", "workers", "network")
+    dispatch.wake_for_a_free_worker()
+
+
+def _events_of(ended: Verified, actor: str) -> tuple[Event, Event]:
+    assignment = ended.assignment
+    of_both = {"actor": actor, "job": ended.job, "reason": ended.reason}
+    return (
+        Event(
+            kind="assignment.accepted",
+            assignment=assignment,
+            worker=assignment.worker,
+            before=AssignmentState.SUBMITTED.value,
+            after=AssignmentState.ACCEPTED.value,
+            **of_both,
+        ),
+        Event(kind="job.verified", before=JobState.COMPLETED.value, after=JobState.VERIFIED.value, **of_both),
+    )
+
+
 def end_job(
     job: Job,
     state: JobState,
@@ -58,28 +108,18 @@ def end_job(
     actor: str,
     reason: str,
     fault: Fault | None = None,
-    scalars: dict | None = None,
-    wallet: Account | None = None,
-    also: Sequence[Posting] = (),
-    ended_at: datetime | None = None,
 ) -> None:
-    """Empty the job's escrow as `split` says, then end it. The database refuses the one without the other.
-
-    `wallet` is the contributor's and `ended_at` the clock's time, where the caller has read them; `also` is posted with
-    the split, after it.
-    """
+    """Empty the job's escrow as `split` says, then end it. The database refuses the one without the other."""
     postings = []
     if split.captured:
-        wallet = wallet or Account.objects.get(contributor__workers=job.worker_id)
+        wallet = Account.objects.get(contributor__workers=job.worker_id)
         postings.append(Posting(job.escrow, wallet, split.captured, Code.CAPTURE, f"job:{job.pk}:capture", job))
     if split.voided:
         wallet = Account.objects.get(client=job.client_id)
         postings.append(Posting(job.escrow, wallet, split.voided, Code.VOID, f"job:{job.pk}:void", job))
-    post([*postings, *also])
-    ended: dict[str, Any] = {"state": state.value, "reason": reason, "ended_at": ended_at or database_now()}
+    post(postings)
+    ended: dict[str, Any] = {"state": state.value, "reason": reason, "ended_at": database_now()}
     ended["fault"] = fault.value if fault else ""
-    if scalars is not None:
-        ended["scalars"] = scalars
     _change(job, state, ended, actor=actor, reason=reason)
     notifications.changed("jobs", "clients", "workers", "network")
 

@@ -9,6 +9,7 @@ from django.db.models import Q
 
 from marketplace import broker, dispatch
 from marketplace.actions import no_shows
+from marketplace.actions.checking import SMALL
 from marketplace.actions.endings import end_attempt, fail_past_deadline, give_up_attempt
 from marketplace.actions.pulse import OPEN, web_is_away
 from marketplace.actions.settlement import ACTOR, give_up_checking
@@ -101,9 +102,11 @@ def recheck_unsettled() -> int:
     policy, now = settings.POLICY, database_now()
     late = now - timedelta(seconds=policy.resend_after_seconds)
     free = Q(check_lease_expires_at=None, received_at__lt=late) | Q(check_lease_expires_at__lt=now)
-    found = list(
-        Result.objects.filter(free, checked=False).select_related("assignment__worker").order_by("received_at")[:SWEEP]
-    )
+    unsettled = Result.objects.filter(free, checked=False)
+    together = unsettled.filter(SMALL)
+    if together.exists():
+        dispatch.verify_waiting_now()  # one call for all of them
+    found = list(unsettled.exclude(SMALL).select_related("assignment__worker").order_by("received_at")[:SWEEP])
     lost = max(0, len(found) - broker.waiting(VERIFICATION_QUEUE)) if found else 0
     for number, result in enumerate(found):
         if result.check_tries >= policy.verification_tries:

@@ -100,11 +100,13 @@ def write_picks(picks: Sequence[Pick], jobs: Mapping[str, Job], now: datetime) -
 
 
 def _given(picks: Sequence[Pick], jobs: Mapping[str, Job]) -> list[_Given]:
-    rows = Worker.objects.filter(pk__in=[pick.worker for pick in picks]).order_by()
-    workers: dict[str, Any] = {str(row["pk"]): row for row in rows.values("pk", "name", "queue", "host", "host__queue")}
+    # Locked in order before they are changed in any: paying locks several too.
+    rows = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("host").order_by("pk")
+    found = rows.filter(pk__in=[pick.worker for pick in picks]).only("name", "queue", "host__queue")
+    workers = {str(worker.pk): worker for worker in found}
     given = []
     for pick in picks:
         worker = workers[pick.worker]
-        queue = worker["host__queue"] if worker["host"] else worker["queue"]
-        given.append(_Given(pick, uuid.uuid4(), jobs[pick.job].attempt + 1, worker["name"], queue))
+        fence = jobs[pick.job].attempt + 1
+        given.append(_Given(pick, uuid.uuid4(), fence, worker.name, worker.machine.queue))
     return given

@@ -1,5 +1,6 @@
 """Reputation: moving it, and taking workers out of the market when it falls too low."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -7,7 +8,7 @@ from django.db.models import F, OuterRef, Subquery
 
 from marketplace.actions.events import record
 from marketplace.domain import reputation
-from marketplace.models import Assignment, Contributor, Event, ReputationChange, Worker
+from marketplace.models import Assignment, Contributor, Event, ReputationChange, Worker, update_each
 
 ACTOR = "coordinator"
 
@@ -17,9 +18,46 @@ def lock_worker(worker_id: Any) -> Worker:
 
     Whatever moves stake, a loan or reputation holds this lock, so that none reads what another is about to move.
     """
-    Contributor.objects.select_for_update(no_key=True, of=("self",)).get(workers=worker_id)
+    return lock_workers([worker_id])[worker_id]
+
+
+def lock_workers(worker_ids: Collection[Any]) -> dict[Any, Worker]:
+    """Several workers as `lock_worker` gives one, by their ids: contributors first, then workers, each in order."""
+    theirs = Worker.objects.filter(pk__in=worker_ids).values("contributor")
+    contributors = Contributor.objects.select_for_update(no_key=True).filter(pk__in=theirs)
+    list(contributors.order_by("pk").values_list("pk"))
     related = ("contributor__wallet", "stake", "unbonding")
-    return Worker.objects.select_for_update(no_key=True, of=("self",)).select_related(*related).get(pk=worker_id)
+    workers = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related(*related)
+    return {worker.pk: worker for worker in workers.filter(pk__in=worker_ids).order_by("pk")}
+
+
+def credit(answers: Sequence[tuple[Contributor, Assignment]], *, actor: str) -> None:
+    """Count right answers for their locked contributors, in order, and move reputations, with the reason of each.
+
+    A change starts from what the reputation is; the database holds that. So of those that move one reputation each
+    waits for the one before, and all others go together: a reputation that is full stays where it is.
+    """
+    scores = {contributor.pk: contributor.reputation for contributor, _ in answers}
+    counts = {contributor.pk: contributor.verified for contributor, _ in answers}
+    while answers:
+        wave, waiting, moved = list[ReputationChange](), list[tuple[Contributor, Assignment]](), dict[Any, float]()
+        for contributor, assignment in answers:
+            key = contributor.pk
+            if key in moved:
+                waiting.append((contributor, assignment))
+                continue
+            before, after = scores[key], reputation.after_verified(scores[key], settings.POLICY)
+            change = ReputationChange(contributor=contributor, assignment=assignment, before=before, after=after)
+            change.reason, change.actor = f"Job {assignment.job_id} was verified.", actor
+            wave.append(change)
+            counts[key] += 1
+            if after != before:
+                moved[key] = after
+        scores |= moved
+        ReputationChange.objects.bulk_create(wave)
+        keys = {change.contributor_id for change in wave}
+        update_each(Contributor, {key: {"reputation": scores[key], "verified": counts[key]} for key in keys})
+        answers = waiting
 
 
 def move(
@@ -29,10 +67,9 @@ def move(
     reason: str,
     actor: str,
     assignment: Assignment | None = None,
-    verified: int = 0,
     rejected: int = 0,
 ) -> None:
-    """Set a locked contributor's reputation, count its answers, and keep the reason."""
+    """Set a locked contributor's reputation, count its wrong answers, and keep the reason."""
     ReputationChange.objects.create(
         contributor=contributor,
         assignment=assignment,
@@ -41,9 +78,7 @@ def move(
         reason=reason,
         actor=actor,
     )
-    Contributor.objects.filter(pk=contributor.pk).update(
-        reputation=after, verified=F("verified") + verified, rejected=F("rejected") + rejected
-    )
+    Contributor.objects.filter(pk=contributor.pk).update(reputation=after, rejected=F("rejected") + rejected)
 
 
 def deactivate_below_minimum(contributor: Contributor, score: float) -> list[Worker]:

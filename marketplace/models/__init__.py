@@ -7,6 +7,7 @@ from marketplace.models.challenge import Challenge
 from marketplace.models.client import Client
 from marketplace.models.clock import DatabaseNow, database_now
 from marketplace.models.dataset import Dataset
+from marketplace.models.each import update_each
 from marketplace.models.incident import HeldVerdict, Reverification
 from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdict
 from marketplace.models.ledger import Account, Transfer
@@ -69,4 +70,5 @@ __all__ = [
     "may_receive",
     "roles_of",
     "scopes_of_user",
+    "update_each",
 ]

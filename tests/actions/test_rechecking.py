@@ -16,6 +16,7 @@ def sent(monkeypatch):
     """What is sent for checking, and a queue that is empty to begin with."""
     found: list[str] = []
     monkeypatch.setattr(dispatch, "verify_now", found.append)
+    monkeypatch.setattr(dispatch, "verify_waiting_now", lambda: found.append("all small ones"))
     broker.connection().delete("verification")
     yield found
     broker.connection().delete("verification")
@@ -36,7 +37,7 @@ def answered(count: int) -> list[str]:
 
 def let_them_wait() -> None:
     """SQLite and PostgreSQL alike refuse to change when an answer came, so the wait is a lease that ran out."""
-    Result.objects.update(check_lease_expires_at=LONG_AGO)
+    Result.objects.update(check_lease_expires_at=LONG_AGO, check_tries=1)
 
 
 def test_word_that_was_lost_goes_out_again(sent):
@@ -44,6 +45,14 @@ def test_word_that_was_lost_goes_out_again(sent):
     let_them_wait()
     assert expiry.recheck_unsettled() == 2
     assert sorted(sent) == sorted(made)
+
+
+def test_one_call_goes_out_again_for_all_small_answers_that_nobody_tried(sent):
+    answered(2)
+    let_them_wait()
+    Result.objects.update(check_tries=0)
+    expiry.recheck_unsettled()
+    assert sent == ["all small ones"]
 
 
 def test_word_that_waits_in_the_queue_is_not_sent_again(sent):

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.test import override_settings
 
 from marketplace import dispatch
-from marketplace.actions import coordination, incidents, payouts, pulse, settlement, stakes
+from marketplace.actions import checking, coordination, incidents, payouts, pulse, settlement, stakes
 from marketplace.models import Account, Contributor, HeldVerdict, Job, Transfer
 from tests import factories as make
 from tests.faults.machines import Machine
@@ -45,6 +45,7 @@ class Simulator:
         self.faults = True
         self._queue: list[tuple[datetime, int, str, Callable[[], object]]] = []
         self._order = count()
+        self._kinds: list[int] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> "Simulator":
@@ -172,6 +173,8 @@ class Simulator:
             coordination.assign_if_active()
         elif name == dispatch.VERIFY:
             settlement.verify(assignment_id=UUID(args[0]))
+        elif name == dispatch.VERIFY_WAITING:
+            checking.verify_waiting()
 
     def _maybe_die(self) -> None:
         """Killed in a transaction, or between its commit and what follows."""
@@ -189,7 +192,8 @@ class Simulator:
     def _fault(self) -> None:
         self.later(self.rng.expovariate(1 / 40), "fault", self._fault)
         now, rng = self.clock.now, self.rng
-        match rng.randrange(5):
+        self._kinds = self._kinds or rng.sample(range(5), 5)  # each comes once in five
+        match self._kinds.pop():
             case 0:
                 self.web_away_until = now + self.seconds(rng.uniform(1, 90))
             case 1:
