@@ -15,7 +15,7 @@ def encode_rows(kind: str, rows: Collection[int]) -> dict[int, Encoded]:
         transfers = Transfer.objects.select_related("source", "destination").filter(pk__in=rows)
         return {each.pk: (encode_transfer(each), None) for each in transfers}
     if kind == "event":
-        events = Event.objects.select_related("job").filter(pk__in=rows)
+        events = Event.objects.select_related("job__matrix").filter(pk__in=rows)
         return {each.pk: encode_event(each) for each in events}
     verdicts = Verdict.objects.select_related("assignment__result").filter(pk__in=rows)
     return {each.pk: encode_verdict(each) for each in verdicts}
@@ -56,7 +56,7 @@ def encode_event(event: Event) -> Encoded:
 
 def _asked(job: Job) -> dict[str, Any]:
     """What a job asks for; the database keeps all of it as it was."""
-    return {
+    asked = {
         "model_type": job.model_type,
         "dataset": job.dataset_id,
         "params": exact(job.params),
@@ -66,6 +66,17 @@ def _asked(job: Job) -> dict[str, Any]:
         "reward": job.reward,
         "max_attempts": job.max_attempts,
         "deadline_at": moment(job.deadline_at),
+    }
+    return asked if job.matrix is None else asked | {"recipe": _recipe(job.matrix.recipe)}
+
+
+def _recipe(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without the names in it, which go with the data: columns are counted, categories go by their places."""
+    places = {name: place for place, name in enumerate(recipe["columns"])}
+    return exact(recipe) | {
+        "columns": len(places),
+        "categories": [places[name] for name in recipe["categories"]],
+        "target": recipe["target"] is not None,
     }
 
 

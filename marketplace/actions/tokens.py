@@ -80,7 +80,11 @@ def transfer(*, source: Account, to: str, amount: object, api_key: ApiKey | None
     """
     micro = to_micro(amount, name="amount", minimum=1)
     with transaction.atomic() if api_key else nullcontext():  # without a key it is one statement
-        spend(api_key, micro)
+        try:
+            spend(api_key, micro)
+        except Forbidden:
+            _other(source, to)  # that there is none is said first, as without a limit
+            raise
         made = _send(source, to, micro)
         notifications.changed("clients", "workers")
     return made

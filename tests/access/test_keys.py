@@ -131,6 +131,7 @@ def test_a_limited_key_spends_up_to_its_limit_and_no_further(alice: Any) -> None
     before = Transfer.objects.count()
     assert "10 tokens more" in is_refused(post(http, "/job/submit", body), 403)
     is_refused(post(http, "/token/transfer", {"to": "bobs_lab", "amount": 11}), 403)
+    is_refused(post(http, "/token/transfer", {"to": "nobodys_lab", "amount": 11}), 404)
     is_refused(post(http, "/token/approve", {"spender": "bobs_lab", "amount": 1}), 403)
     assert Transfer.objects.count() == before
     assert post(http, "/token/transfer", {"to": "bobs_lab", "amount": 10}).status_code == 200

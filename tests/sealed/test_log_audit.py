@@ -1,11 +1,13 @@
 """The audit holds the log against the rows: whatever a hand without guards changes in either is found."""
 
+import io
+
 import pytest
 from django.db import connection
 
-from marketplace.actions import checkpoints, log_audit, sealing
+from marketplace.actions import checkpoints, datasets, deletion, jobs, leaves, log_audit, sealing
 from marketplace.actions.audit import audit
-from marketplace.models import Event, Leaf, guards
+from marketplace.models import Event, Leaf, Matrix, guards
 from tests import factories as make
 
 
@@ -54,6 +56,29 @@ def test_the_audit_finds(change, sealed):
     with connection.cursor() as cursor:
         cursor.execute("ROLLBACK TO SAVEPOINT hand")
     guards.create()
+
+
+def test_a_recipe_is_sealed_without_names_and_stays_as_it_was_when_its_data_are_deleted(db):
+    make.make_client()
+    table = io.BytesIO(b"town,rooms,price\n" + b"Bonn,1,2\nAhlen,2,3\n" * 20)
+    dataset = datasets.store_upload(stream=table, filename="flats.csv", user=None)
+    job = make.make_job(dataset=dataset.pk, target="price", recipe={"missing": "mean", "holdout": 0.25})
+    jobs.cancel(job_id=job.pk, user=None, actor="alice")
+    checkpoints.seal_and_sign()
+    deletion.delete_dataset(sha256=dataset.pk, user=None, actor="alice")
+    assert log_audit.problems() == []
+    submitted = Event.objects.get(kind="job.submitted")
+    _, private = leaves.encode_event(submitted)
+    assert private["asked"]["recipe"] == {
+        "columns": 2, "categories": [0], "target": True, "missing": "mean", "standardise": False,
+        "first_level": "drop", "holdout": "0.25", "seed": 0,
+    }  # fmt: skip
+    matrix = Matrix.objects.get()
+    Matrix.objects.update(recipe=matrix.recipe | {"missing": "drop"})
+    assert [problem.partition("does not say")[2] for problem in log_audit.problems()] == [
+        f" what event {submitted.pk} says now: one of them was changed."
+    ]
+    Matrix.objects.update(recipe=matrix.recipe)
 
 
 def test_who_is_forgotten_leaves_a_log_that_the_audit_accepts(sealed):
