@@ -18,6 +18,7 @@ from marketplace.actions.checking import is_small
 from marketplace.actions.endings import end_attempt, give_up_attempt
 from marketplace.actions.events import record
 from marketplace.actions.heartbeats import of_machine
+from marketplace.actions.locks import hold_machines, hold_matrix
 from marketplace.actions.traces import about
 from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
@@ -160,9 +161,13 @@ def readable_matrix(*, machine: Worker, sha256: str) -> Path:
         RECEIVES,
         state=AssignmentState.STARTED.value,
     )
-    if not reads.exists():
-        raise NotFound("No live assignment of this machine reads such a matrix.")
-    copies.note(machine=machine, matrix_sha256=sha256)  # before the first byte of it goes out
+    with transaction.atomic():
+        # Who calls copies back sees this one, or is seen here.
+        hold_matrix(sha256)
+        hold_machines([machine.pk])
+        if not reads.exists():
+            raise NotFound("No live assignment of this machine reads such a matrix.")
+        copies.note(machine=machine, matrix_sha256=sha256)  # before the first byte of it goes out
     return storage.path("matrices", sha256)
 
 

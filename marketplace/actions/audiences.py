@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 from marketplace.actions import copies
 from marketplace.actions.datasets import find_dataset
 from marketplace.actions.events import record
+from marketplace.actions.locks import hold_machines, hold_matrix
 from marketplace.actions.names import check_name
 from marketplace.domain.errors import Conflict, NotFound, Refused
 from marketplace.models import Audience, Contributor, Dataset, DatasetOwner, Job, Matrix, Pool, Worker
@@ -152,7 +153,10 @@ def restrict(*, sha256: str, receivers: Mapping[str, Any] | None, user: Any) -> 
             raise Conflict("An open job uses this dataset; wait until it has ended, or cancel it.")
         DatasetOwner.objects.filter(pk=right.pk).update(audience=stored(asked))
         made = Matrix.objects.filter(dataset=dataset).values_list("matrix_sha256", flat=True)
-        copies.call_back_of_others(files={dataset.matrix_sha256, *made})
+        files = {dataset.matrix_sha256, *made} - {""}
+        for each in sorted(files):
+            hold_matrix(each)
+        copies.call_back_of_others(files=files)
     return asked
 
 
@@ -193,7 +197,9 @@ def change_pool(*, name: str, add: Collection[str] = (), remove: Collection[str]
             raise Refused(f"There is no worker {missing[0][:64]!r}.")
         pool.workers.add(*(workers[each] for each in add))
         pool.workers.remove(*(workers[each] for each in remove))
-        for machine in sorted({workers[each].host_id or workers[each].pk for each in remove}):
+        machines = sorted({workers[each].host_id or workers[each].pk for each in remove})
+        hold_machines(machines)
+        for machine in machines:
             copies.call_back_outside(machine=machine)
         said = [f"{word} {', '.join(sorted(names))}" for word, names in (("in", add), ("out", remove)) if names]
         record("pool.changed", actor=actor, reason=f"{name}: {'; '.join(said) or 'looked after'}")
