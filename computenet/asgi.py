@@ -11,7 +11,7 @@ django.setup()
 from channels.routing import ProtocolTypeRouter  # noqa: E402  Django must be set up before anything that has rows
 
 from marketplace.api import pulse  # noqa: E402
-from marketplace.api.asgi_http import OneThreadHandler  # noqa: E402
+from marketplace.api.asgi_http import KeptThreadsHandler  # noqa: E402
 from marketplace.api.body_limit import BodyLimit  # noqa: E402
 from marketplace.api.origin import SocketGate  # noqa: E402
 from marketplace.api.requests import LoopbackOnly, RequestIds  # noqa: E402
@@ -22,5 +22,5 @@ require_loopback(sys.argv)
 require_guards()
 pulse.start()
 application = LoopbackOnly(
-    RequestIds(ProtocolTypeRouter({"http": BodyLimit(OneThreadHandler()), "websocket": SocketGate(websocket)}))
+    RequestIds(ProtocolTypeRouter({"http": BodyLimit(KeptThreadsHandler()), "websocket": SocketGate(websocket)}))
 )

@@ -110,6 +110,8 @@ else:
         # One that lies idle is closed, one every so many seconds: PostgreSQL keeps some 10 MiB of plans for each.
         options["pool"] = {"min_size": 1, "max_size": 16, "max_idle": 15.0}
         DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # else each connection that a restart cut fails one request
+if env.bool("DATABASE_KEEP", default=False):  # by each thread, which must be kept too
+    DATABASES["default"] |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")

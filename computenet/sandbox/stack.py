@@ -85,12 +85,12 @@ class Stack:
         }
         prepared = self._prepare(["--host"] if with_host_key else [])
         python = [sys.executable, "-m"]
-        pooled = self.environment | {"DATABASE_POOL": "1"}
+        kept, pooled = ({**self.environment, name: "1"} for name in ("DATABASE_KEEP", "DATABASE_POOL"))
         self._start(
             "web",
             [*python, "uvicorn", "computenet.asgi:application", "--lifespan", "off", "--host", "127.0.0.1"]
-            + ["--port", str(self.port), "--no-proxy-headers", "--timeout-graceful-shutdown", "3"],
-            pooled,
+            + ["--port", str(self.port), "--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "3"],
+            kept,
         )
         coordinator = self._start(
             "coordinator",

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO
 
-from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.utils.http import content_disposition_header, parse_etags
 
@@ -93,8 +92,6 @@ def send_file(
         common["Content-Range"] = f"bytes {start}-{start + length - 1}/{size}"
     if filename:
         common["Content-Disposition"] = content_disposition_header(True, filename) or "attachment"
-    if not connection.in_atomic_block:  # a slow reader must not keep a database connection to itself
-        connection.close()
     file = path.open("rb")
     file.seek(start)
     return FileSlice(file, length, status=206 if part else 200, content_type=content_type, headers=common)

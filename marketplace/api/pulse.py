@@ -20,7 +20,7 @@ def beat() -> None:
     except DatabaseError as problem:
         logger.warning("The database did not take the web process's sign of life: %s", problem)
     finally:
-        connection.close()
+        connection.close_if_unusable_or_obsolete()
 
 
 def start() -> None:

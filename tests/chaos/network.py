@@ -145,7 +145,7 @@ class Network:
         # The same programs as ever, through a module that can end them at their commits; it does nothing unasked.
         python = [sys.executable, "-m", "tests.chaos.failpoints"]
         web = ["uvicorn", "computenet.asgi:application", "--lifespan", "off", "--host", "127.0.0.1"]
-        self.add("web", [*python, *web, "--port", str(self.port)], self.environment | {"DATABASE_POOL": "1"})
+        self.add("web", [*python, *web, "--port", str(self.port)], self.environment | {"DATABASE_KEEP": "1"})
         celery = [*python, "celery", "-A", "computenet"]
         for name, queue in (("coordinator", "coordination"), ("verifier", "verification,reading")):
             more = ["worker", "-P", "threads", "-c", "2", "-l", "info", "-Q", queue, "-n", f"{name}@%h"]

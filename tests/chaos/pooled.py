@@ -1,4 +1,4 @@
-"""A web process's pool over a restart of PostgreSQL: prints what each of some requests' queries answers."""
+"""A process's pool over a restart of PostgreSQL: prints what each of some requests' queries answers."""
 
 import os
 

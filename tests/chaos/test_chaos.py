@@ -35,7 +35,7 @@ def test_a_small_storm_of_every_fault_loses_nothing() -> None:
     assert tried["late answer of a frozen process"] >= 1 and tried["killed at a commit or publish point"] >= 1
 
 
-def test_a_web_process_with_a_pool_answers_every_request_after_postgres_was_restarted() -> None:
+def test_a_process_with_a_pool_answers_every_request_after_postgres_was_restarted() -> None:
     done = run("tests.chaos.pooled", seconds=120)
     assert done.stdout.splitlines() == ["1 1", "1 1 1 1"], done.stdout + done.stderr[-2000:]
 

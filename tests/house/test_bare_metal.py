@@ -58,7 +58,7 @@ def test_a_unit_has_the_limits_of_composes_service_and_its_environment(name: str
     unit = directives(UNITS[name])
     assert unit["MemoryMax"] == [limits["memory"].upper()] and unit["TasksMax"] == [limits["pids"]]
     assert unit["CPUQuota"] == [f"{float(limits['cpus']):.0%}"]
-    own = {"DATABASE_POOL"} & set(SERVICES[name]["environment"])
+    own = {"DATABASE_KEEP", "DATABASE_POOL"} & set(SERVICES[name]["environment"])
     assert unit.get("Environment", []) == [f"{each}={SERVICES[name]['environment'][each]}" for each in own]
     assert unit["EnvironmentFile"] == ["/etc/computenet/server.env"] + ["/etc/computenet/owner.env"] * (
         name == "migrate"

@@ -36,7 +36,7 @@ def test_threads_of_arrays_follow_the_limit_and_not_the_machine() -> None:
 def test_every_setting_of_the_server_can_be_given_in_env() -> None:
     table = (ROOT / "docs" / "settings.md").read_text().split("## Web")[1].split("\n## ")[0]
     fixed = {"COMPUTENET_HOME", "COMPUTENET_SANDBOX", "SECURE_SSL_REDIRECT", "STATIC_ROOT"}  # the image's, or dangerous
-    given = set(SERVICES["web"]["environment"])
+    given = {*SERVICES["web"]["environment"], *SERVICES["coordinator"]["environment"]}
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) - fixed == given - {
         "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
     }  # fmt: skip
