@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from marketplace import dispatch, notifications
 from marketplace.actions.audit import audit
@@ -52,6 +53,15 @@ def ask_due() -> None:
     elif last.checked_at is None and last.sent_at and now - last.sent_at >= SEND_AGAIN:
         BooksCheck.objects.filter(pk=last.pk).update(sent_at=now)
         dispatch.check_books_now(last.pk)
+
+
+def checked_of_late(now: datetime) -> QuerySet[BooksCheck]:
+    """While the newest is one of these, nothing is to be asked."""
+    return BooksCheck.objects.filter(checked_at__gt=now - timedelta(seconds=settings.POLICY.books_check_seconds))
+
+
+def unanswered() -> QuerySet[BooksCheck]:
+    return BooksCheck.objects.filter(checked_at=None)
 
 
 def check(*, row: int) -> None:

@@ -26,6 +26,11 @@ from workers.protocol import ChallengeColumns, ChallengeOutcome, ChallengeStart
 
 State = Challenge.State
 LONGEST_GAP_SECONDS = 60.0  # that random draws make up for, after the coordinator was away
+LAPSED = {
+    State.WAITING: "It did not take up the measurement.",
+    State.STARTED: "It did not finish in time.",
+    State.COMMITTED: "It did not open its columns.",
+}
 _random = secrets.SystemRandom()
 _checking = threading.Lock()  # a check holds up to 130 MB: one at a time in a process
 
@@ -236,27 +241,26 @@ def _write(worker: Worker, kind: str, rate: float | None, now: datetime, *, doub
 
 def expire() -> int:
     """Fail each challenge that was offered and not taken up, or begun and not ended, in time. Answers how many."""
-    if not switched_on():
-        return 0
-    now = database_now()
+    due, failed = lapsed(database_now()), 0
+    for pk, worker in due.values_list("pk", "worker"):
+        with transaction.atomic():
+            Worker.objects.select_for_update(no_key=True, of=("self",)).get(pk=worker)
+            challenge = due.select_for_update(no_key=True, of=("self",)).filter(pk=pk).first()
+            if challenge:
+                _fail(challenge, LAPSED[State(challenge.state)])
+                failed += 1
+    return failed
+
+
+def lapsed(now: datetime) -> QuerySet[Challenge]:
+    """Those whose time is up. None where nothing is measured."""
 
     def before(seconds: float) -> datetime:
         return now - timedelta(seconds=seconds)
 
-    due = {
-        State.WAITING: (Q(offered_at__lt=before(measuring.OFFER_SECONDS)), "It did not take up the measurement."),
-        State.STARTED: (Q(started_at__lt=before(measuring.LIMIT_SECONDS)), "It did not finish in time."),
-        State.COMMITTED: (Q(committed_at__lt=before(measuring.OPEN_SECONDS)), "It did not open its columns."),
-    }
-    lapsed = Q()
-    for state, (late, _) in due.items():
-        lapsed |= Q(late, state=state)
-    failed = 0
-    for pk, worker in Challenge.objects.filter(lapsed, ended_at=None).values_list("pk", "worker"):
-        with transaction.atomic():
-            Worker.objects.select_for_update(no_key=True, of=("self",)).get(pk=worker)
-            challenge = Challenge.objects.select_for_update(no_key=True, of=("self",)).filter(lapsed, pk=pk).first()
-            if challenge and challenge.ended_at is None:
-                _fail(challenge, due[State(challenge.state)][1])
-                failed += 1
-    return failed
+    late = (
+        Q(state=State.WAITING, offered_at__lt=before(measuring.OFFER_SECONDS))
+        | Q(state=State.STARTED, started_at__lt=before(measuring.LIMIT_SECONDS))
+        | Q(state=State.COMMITTED, committed_at__lt=before(measuring.OPEN_SECONDS))
+    )
+    return Challenge.objects.filter(late, ended_at=None) if switched_on() else Challenge.objects.none()

@@ -9,12 +9,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, Subquery
+from django.db.models.functions import Coalesce
 
 from marketplace.actions import sealing, tree
 from marketplace.actions.locks import try_sealing
 from marketplace.domain.encoding import canonical, moment
 from marketplace.domain.errors import NotFound
-from marketplace.models import Checkpoint, database_now
+from marketplace.models import Checkpoint, Leaf, Network, Unsealed, database_now
 
 CONTEXT = b"computenet checkpoint v1\n"  # what is signed begins with it, so that no other signature passes for one
 KEY_FILE = "log_key"
@@ -22,8 +24,12 @@ KEY_FILE = "log_key"
 
 def seal_and_sign() -> int:
     """What the beat does: seal what waits, and sign a checkpoint where one is due. Answers how many rows it sealed."""
-    sealed = sealing.seal()
-    make(after_seconds=settings.CHECKPOINT_SECONDS)
+    last = Checkpoint.objects.values("size")[:1]
+    unsigned = Leaf.objects.filter(number__gte=Coalesce(Subquery(last), 0))
+    waits, grown = Network.objects.filter(pk=1).values_list(Exists(Unsealed.objects.all()), Exists(unsigned)).get()
+    sealed = sealing.seal() if waits else 0
+    if sealed or grown:
+        make(after_seconds=settings.CHECKPOINT_SECONDS)
     return sealed
 
 

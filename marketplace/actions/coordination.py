@@ -3,7 +3,7 @@
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from marketplace import broker, dispatch, notifications
 from marketplace.actions import (
+    agenda,
     books,
     challenges,
     expiry,
@@ -35,7 +36,7 @@ from marketplace.actions.picks import write_picks
 from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Waiting, match, service_order, shortfall
 from marketplace.domain.money import MAX_MICRO
-from marketplace.models import Assignment, Job, Matrix, Network, ResourceClass, database_now
+from marketplace.models import Assignment, DatabaseNow, Job, Matrix, Network, ResourceClass, database_now
 
 logger = logging.getLogger(__name__)
 
@@ -54,26 +55,34 @@ class Cycle:
 
 
 def run_cycle(*, assign: bool | None = None) -> Cycle:
-    """Run everything once. `assign` forces or forbids assigning; None leaves it to the switch."""
-    expired = expiry.expire_leases() + expiry.expire_deadlines()
-    stakes.release_due()
-    grants.pay_due()
-    settlement.settle_held()
-    reverification.send_waiting()
-    assigned = assign_if_active() if assign is None else assign_pending() if assign else 0
-    challenges.expire()  # after assigning: a job must not wait for it
-    previous = Network.objects.values_list("last_cycle_at", flat=True).get(pk=1)
-    challenges.draw(database_now(), previous)
+    """Do once whatever is due. `assign` forces or forbids assigning; None leaves it to the switch."""
+    previous, now = Network.objects.values_list("last_cycle_at", DatabaseNow()).get(pk=1)
+    due = agenda.look(now, previous)
+
+    def run(what: str, step: Callable[[], Any]) -> Any:
+        return step() if due[what] else 0
+
+    expired = run("leases", expiry.expire_leases) + run("deadlines", expiry.expire_deadlines)
+    run("unbondings", stakes.release_due)
+    run("grants", grants.pay_due)
+    settled = run("held_verdicts", settlement.settle_held)
+    run("reverifications", reverification.send_waiting)
+    assigned = 0
+    if assign or (assign is None and (due["jobs"] or expired or settled)):
+        assigned = assign_pending() if assign else assign_if_active()
+    run("challenges", challenges.expire)  # after assigning: a job must not wait for it
+    challenges.draw(now, previous)
     broker.restore_users()
-    once.forget_old()
-    tallies.take()
-    records.take(previous)
-    uploads.send_waiting()
-    making.send_waiting()
-    books.ask_due()
-    notices.run_due(previous)
-    cycle = Cycle(expired, assigned, expiry.resend_lost(), expiry.recheck_unsettled())
-    Network.objects.filter(pk=1).update(last_cycle_at=database_now())
+    run("keys", once.forget_old)
+    run("tally", tallies.take)
+    if due["records"] or expired or settled:
+        records.take(previous)
+    run("uploads", uploads.send_waiting)
+    run("matrices", making.send_waiting)
+    run("books", books.ask_due)
+    run("notices", lambda: notices.run_due(previous))
+    cycle = Cycle(expired, assigned, run("lost", expiry.resend_lost), run("unsettled", expiry.recheck_unsettled))
+    Network.objects.filter(pk=1).update(last_cycle_at=DatabaseNow())
     return cycle
 
 

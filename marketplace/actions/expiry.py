@@ -1,11 +1,11 @@
 """What time does: leases and deadlines that ran out, messages that were lost, checks that nobody finished."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketplace import broker, dispatch
 from marketplace.actions import no_shows
@@ -31,8 +31,11 @@ def expire_leases() -> int:
     now = database_now()
     if web_is_away(now):
         return 0
-    expired = Assignment.objects.filter(ended_at=None, state__in=OPEN, lease_expires_at__lt=now)
-    return sum(_expire(pk) for pk in expired.values_list("pk", flat=True)[:SWEEP])
+    return sum(_expire(pk) for pk in expired(now).values_list("pk", flat=True)[:SWEEP])
+
+
+def expired(now: datetime) -> QuerySet[Assignment]:
+    return Assignment.objects.filter(ended_at=None, state__in=OPEN, lease_expires_at__lt=now)
 
 
 def _expire(assignment_id) -> int:
@@ -57,11 +60,8 @@ def _expire(assignment_id) -> int:
 
 def expire_deadlines() -> int:
     """Fail each job whose deadline passed before an answer was delivered. Answers how many."""
-    due = Job.objects.filter(
-        ended_at=None, deadline_at__lt=database_now(), state__in=["pending", "assigned", "computing"]
-    )
     failed = 0
-    for job_id in due.values_list("pk", flat=True)[:SWEEP]:
+    for job_id in past_deadline(database_now()).values_list("pk", flat=True)[:SWEEP]:
         with transaction.atomic():
             job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
             if job.state in ("pending", "assigned", "computing"):
@@ -70,27 +70,29 @@ def expire_deadlines() -> int:
     return failed
 
 
+def past_deadline(now: datetime) -> QuerySet[Job]:
+    return Job.objects.filter(ended_at=None, deadline_at__lt=now, state__in=["pending", "assigned", "computing"])
+
+
 def resend_lost() -> int:
     """Send again word of each assignment that was not taken up soon after it was sent."""
-    policy = settings.POLICY
     now = database_now()
-    late = now - timedelta(seconds=policy.resend_after_seconds)
-    lost = (
-        Assignment.objects.filter(
-            Q(sent_at=None) | Q(sent_at__lt=late),
-            ended_at=None,
-            state=AssignmentState.DISPATCHED.value,
-            lease_expires_at__gte=now,
-            created_at__lt=late,
-        )
-        .select_related("worker__host")
-        .order_by("created_at")[:SWEEP]
-    )
-    found = list(lost)
+    found = list(lost(now).select_related("worker__host").order_by("created_at")[:SWEEP])
     still = Assignment.objects.filter(pk__in=[a.pk for a in found], state=AssignmentState.DISPATCHED.value)
     still.update(sent_at=now)
     dispatch.send_assignments([dispatch.Message(str(a.pk), a.worker.machine.queue) for a in found])
     return len(found)
+
+
+def lost(now: datetime) -> QuerySet[Assignment]:
+    late = now - timedelta(seconds=settings.POLICY.resend_after_seconds)
+    return Assignment.objects.filter(
+        Q(sent_at=None) | Q(sent_at__lt=late),
+        ended_at=None,
+        state=AssignmentState.DISPATCHED.value,
+        lease_expires_at__gte=now,
+        created_at__lt=late,
+    )
 
 
 def recheck_unsettled() -> int:
@@ -99,21 +101,23 @@ def recheck_unsettled() -> int:
     Word that still waits in its queue is not lost: only as many go out again, the oldest first, as there are more
     results than messages. Else every cycle would announce a backlog of checks anew, faster than it is worked off.
     """
-    policy, now = settings.POLICY, database_now()
-    late = now - timedelta(seconds=policy.resend_after_seconds)
-    free = Q(check_lease_expires_at=None, received_at__lt=late) | Q(check_lease_expires_at__lt=now)
-    unsettled = Result.objects.filter(free, checked=False)
-    together = unsettled.filter(SMALL)
-    if together.exists():
+    waiting = unsettled(database_now())
+    if waiting.filter(SMALL).exists():
         dispatch.verify_waiting_now()  # one call for all of them
-    found = list(unsettled.exclude(SMALL).select_related("assignment__worker").order_by("received_at")[:SWEEP])
-    lost = max(0, len(found) - broker.waiting(VERIFICATION_QUEUE)) if found else 0
+    found = list(waiting.exclude(SMALL).select_related("assignment__worker").order_by("received_at")[:SWEEP])
+    unheard = max(0, len(found) - broker.waiting(VERIFICATION_QUEUE)) if found else 0
     for number, result in enumerate(found):
-        if result.check_tries >= policy.verification_tries:
+        if result.check_tries >= settings.POLICY.verification_tries:
             try:
                 give_up_checking(result)
             except Conflict:
                 logger.info("Assignment %s was settled meanwhile.", result.pk)
-        elif number < lost:
+        elif number < unheard:
             dispatch.verify_now(str(result.pk))
-    return min(len(found), lost)
+    return min(len(found), unheard)
+
+
+def unsettled(now: datetime) -> QuerySet[Result]:
+    late = now - timedelta(seconds=settings.POLICY.resend_after_seconds)
+    free = Q(check_lease_expires_at=None, received_at__lt=late) | Q(check_lease_expires_at__lt=now)
+    return Result.objects.filter(free, checked=False)

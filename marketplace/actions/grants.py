@@ -7,7 +7,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from marketplace import notifications
 from marketplace.actions import payouts
@@ -75,9 +75,12 @@ def period_of(grant: Grant, now: datetime) -> str:
 def pay_due() -> int:
     """Pay every grant whose period has come; answers how many. Running it twice pays nothing twice."""
     now = database_now()
-    month = f"{now.astimezone(UTC):%Y-%m}"
-    due = Q(period=Grant.Period.ONCE.value, paid_for="") | (Q(period=Grant.Period.MONTHLY.value) & ~Q(paid_for=month))
-    return sum(_try_to_pay(grant, now) for grant in Grant.objects.filter(due, stopped_at=None).order_by("pk"))
+    return sum(_try_to_pay(grant, now) for grant in due(f"{now.astimezone(UTC):%Y-%m}").order_by("pk"))
+
+
+def due(month: str) -> QuerySet[Grant]:
+    come = Q(period=Grant.Period.ONCE.value, paid_for="") | (Q(period=Grant.Period.MONTHLY.value) & ~Q(paid_for=month))
+    return Grant.objects.filter(come, stopped_at=None)
 
 
 def _try_to_pay(grant: Grant, now: datetime) -> bool:

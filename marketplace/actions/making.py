@@ -251,4 +251,8 @@ def _fail(job_id: Any, reason: str, fault: Fault) -> None:
 
 def send_waiting() -> int:
     """Have matrices made whose message was lost, or whose maker was; answers how many."""
-    return sum(dispatch.make_matrix_now(pk) for pk in reading.lost(Matrix.objects.filter(state=State.MAKING)))
+    return sum(dispatch.make_matrix_now(pk) for pk in reading.lost(being_made()))
+
+
+def being_made() -> QuerySet[Matrix]:
+    return Matrix.objects.filter(state=State.MAKING)

@@ -17,7 +17,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.cache import cache
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from marketplace import delivery, dispatch
 from marketplace.actions.books import newest
@@ -91,12 +91,28 @@ def run_due(previous_cycle: datetime | None) -> None:
             pk=1
         )  # of two first cycles, one makes it
         due = row.at is None or now - row.at >= timedelta(seconds=settings.POLICY.notice_scan_seconds)
-        late = previous_cycle is not None and (now - previous_cycle).total_seconds()
-        stood_still = bool(late and late > settings.POLICY.cycle_late_after_seconds)
-        if due or stood_still:
-            scan(row, now, previous_cycle if stood_still else None)
-    if Notice.objects.filter(sent_at=None, given_up_at=None, due_at__lte=now).exists():
+        stopped = stood_still(now, previous_cycle)
+        if due or stopped:
+            scan(row, now, previous_cycle if stopped else None)
+    if unsent(now).exists():
         dispatch.send_notices_now()
+
+
+def stood_still(now: datetime, previous_cycle: datetime | None) -> bool:
+    """Whether the previous cycle is longer ago than it should be."""
+    return previous_cycle is not None and now - previous_cycle > timedelta(
+        seconds=settings.POLICY.cycle_late_after_seconds
+    )
+
+
+def scanned_of_late(now: datetime) -> QuerySet[NoticeScan]:
+    """While there is this row, no scan is due."""
+    return NoticeScan.objects.filter(at__gt=now - timedelta(seconds=settings.POLICY.notice_scan_seconds))
+
+
+def unsent(now: datetime) -> QuerySet[Notice]:
+    """What is to be sent, or tried again, by now."""
+    return Notice.objects.filter(sent_at=None, given_up_at=None, due_at__lte=now)
 
 
 def scan(row: NoticeScan, now: datetime, stood_still_since: datetime | None = None) -> None:
@@ -200,8 +216,7 @@ def send_due() -> int:
 
 def _send_batch() -> int:
     now, sent, ends_at = database_now(), 0, time.monotonic() + BATCH_SECONDS
-    due = Notice.objects.filter(sent_at=None, given_up_at=None, due_at__lte=now).order_by("due_at")
-    for notice in due.select_related("user__notice_choice")[:BATCH]:
+    for notice in unsent(now).order_by("due_at").select_related("user__notice_choice")[:BATCH]:
         if time.monotonic() > ends_at:
             break
         wait = FIRST_WAIT * 2**notice.tries

@@ -5,12 +5,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db.models import QuerySet
 
 from marketplace.domain.errors import Conflict, KeyReused, Refused
 from marketplace.models import IdempotencyKey, database_now
@@ -111,9 +112,14 @@ def _cipher() -> Fernet:
 
 def forget_old() -> int:
     """What a cycle does: forget keys that are past their time. Answers how many."""
-    until = database_now() - timedelta(seconds=settings.POLICY.idempotency_key_seconds)
-    old = IdempotencyKey.objects.filter(created_at__lt=until).order_by("created_at").values_list("pk", flat=True)
-    return IdempotencyKey.objects.filter(pk__in=list(old[:SWEEP])).delete()[0]
+    found = old(database_now()).order_by("created_at").values_list("pk", flat=True)
+    return IdempotencyKey.objects.filter(pk__in=list(found[:SWEEP])).delete()[0]
+
+
+def old(now: datetime) -> QuerySet[IdempotencyKey]:
+    return IdempotencyKey.objects.filter(
+        created_at__lt=now - timedelta(seconds=settings.POLICY.idempotency_key_seconds)
+    )
 
 
 def canonical(*parts: Any) -> bytes:

@@ -55,8 +55,12 @@ def lost(waiting: QuerySet[Any]) -> list[Any]:
     No more of them than there are beside the messages: what still waits in its queue is not lost, and every cycle
     would announce anew what readers are too busy for.
     """
-    now = database_now()
-    unsent = Q(lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS))
-    rows = waiting.filter(unsent | Q(lease_expires_at__lt=now)).order_by("changed_at")
+    rows = unheard(waiting, database_now()).order_by("changed_at")
     found = list(rows.values_list("pk", flat=True)[:SWEEP])
     return found[: max(0, len(found) - broker.waiting(QUEUE))] if found else []
+
+
+def unheard(waiting: QuerySet[Any], now: datetime) -> QuerySet[Any]:
+    """Those of the rows `waiting` that nobody is at, and that were announced a while ago."""
+    unsent = Q(lease_expires_at=None, changed_at__lt=now - timedelta(seconds=RESEND_SECONDS))
+    return waiting.filter(unsent | Q(lease_expires_at__lt=now))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketplace.domain.lifecycle import AssignmentState, Fault
 from marketplace.models import Assignment, Worker
@@ -15,6 +15,7 @@ RECENT = 100  # attempts of a worker that its record is of
 OVERLAP = timedelta(seconds=5)  # longer than an attempt's end takes to commit
 BATCH = 50
 COUNTED = [AssignmentState.ACCEPTED.value, AssignmentState.REJECTED.value, AssignmentState.LOST.value]
+UNCOUNTED = Q(success_rate=None, jobs_completed__gt=0)
 JUDGED = Q(state__in=COUNTED) | Q(state=AssignmentState.FAILED.value, fault=Fault.WORKER.value)
 
 
@@ -23,15 +24,21 @@ def take(previous: datetime | None) -> int:
 
     One statement each to write, for nothing else of a cycle locks workers in an order of its own.
     """
-    ended = Assignment.objects.filter(ended_at__isnull=False)
-    if previous is not None:
-        ended = ended.filter(ended_at__gte=previous - OVERLAP)
-    uncounted = Q(success_rate=None, jobs_completed__gt=0)
-    changed = Worker.objects.filter(Q(pk__in=ended.values("worker")) | uncounted)
+    changed = Worker.objects.filter(Q(pk__in=ended_since(previous).values("worker")) | UNCOUNTED)
     workers = list(changed.values_list("pk", flat=True))
     for start in range(0, len(workers), BATCH):
         _count(workers[start : start + BATCH])
     return len(workers)
+
+
+def ended_since(previous: datetime | None) -> QuerySet[Assignment]:
+    """Attempts that ended since the `previous` cycle, or a little before; without one, all that have ended."""
+    ended = Assignment.objects.filter(ended_at__isnull=False)
+    return ended if previous is None else ended.filter(ended_at__gte=previous - OVERLAP)
+
+
+def uncounted() -> QuerySet[Worker]:
+    return Worker.objects.filter(UNCOUNTED)
 
 
 def _count(workers: Sequence[UUID]) -> None:

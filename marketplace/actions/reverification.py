@@ -5,11 +5,11 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketplace import dispatch, storage
 from marketplace.actions.events import record
@@ -58,16 +58,18 @@ def ask(*, contributor: Contributor, count: int, actor: str) -> list[Reverificat
 
 def send_waiting() -> int:
     """Have those that wait checked; one that was sent long ago is sent again. Answers how many were sent."""
-    now = database_now()
-    late = now - timedelta(seconds=settings.POLICY.verification_lease_seconds)
-    due = Reverification.objects.filter(Q(sent_at=None) | Q(sent_at__lt=late), checked_at=None).order_by("id")
-    sent = 0
-    for pk in due.values_list("pk", flat=True)[:SWEEP]:
+    now, sent = database_now(), 0
+    for pk in waiting(now).order_by("id").values_list("pk", flat=True)[:SWEEP]:
         if not dispatch.reverify_now(pk):
             break
         Reverification.objects.filter(pk=pk).update(sent_at=now)
         sent += 1
     return sent
+
+
+def waiting(now: datetime) -> QuerySet[Reverification]:
+    late = now - timedelta(seconds=settings.POLICY.verification_lease_seconds)
+    return Reverification.objects.filter(Q(sent_at=None) | Q(sent_at__lt=late), checked_at=None)
 
 
 def check(*, row: int) -> str:

@@ -225,8 +225,11 @@ def _hold(checked: Sequence[Checked], verdicts: Sequence[Verdict]) -> None:
 
 def settle_held() -> int:
     """Let each verdict that waited for a thaw take effect, one transaction each. Answers how many did."""
-    waiting = HeldVerdict.objects.filter(settled_at=None).values_list("pk", flat=True)
-    return sum(_settle_held(pk) for pk in waiting[:SWEEP])
+    return sum(_settle_held(pk) for pk in held().values_list("pk", flat=True)[:SWEEP])
+
+
+def held() -> QuerySet[HeldVerdict]:
+    return HeldVerdict.objects.filter(settled_at=None)
 
 
 def _settle_held(pk: int) -> int:

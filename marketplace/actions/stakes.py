@@ -1,12 +1,12 @@
 """Stakes: topping up, and taking out after a delay in which a slash still reaches them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 
 from marketplace import dispatch, notifications
 from marketplace.actions import payouts
@@ -104,8 +104,12 @@ def release_due() -> int:
 
     It waits on while work that the worker was given before then is unsettled, or a contest of its is open.
     """
-    due = Unbonding.objects.filter(released_at=None, release_at__lte=database_now()).order_by("release_at")
-    return sum(_release(pk, worker) for pk, worker in due.values_list("pk", "worker")[:SWEEP])
+    rows = due(database_now()).order_by("release_at")
+    return sum(_release(pk, worker) for pk, worker in rows.values_list("pk", "worker")[:SWEEP])
+
+
+def due(now: datetime) -> QuerySet[Unbonding]:
+    return Unbonding.objects.filter(released_at=None, release_at__lte=now)
 
 
 def _release(pk: int, worker_id: UUID) -> bool:

@@ -8,7 +8,7 @@ counts all rows anew.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import Count, DurationField, ExpressionWrapper, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from marketplace.domain.lifecycle import JobState
@@ -99,3 +99,8 @@ def take() -> Tally | None:
     )
     Tally.objects.filter(counted_to__lt=until - KEPT).delete()
     return found
+
+
+def recent(now: datetime) -> QuerySet[Tally]:
+    """While there is one of these, none is due."""
+    return Tally.objects.filter(counted_to__gt=now - LAG - EVERY)

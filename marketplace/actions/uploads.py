@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from marketplace import dispatch, storage
 from marketplace.actions import reading
@@ -238,7 +238,11 @@ def _end(upload: Upload, state: Upload.State, **columns: Any) -> None:
 
 def send_waiting() -> int:
     """Have finished uploads read whose message was lost, or whose reader was; answers how many."""
-    return sum(dispatch.read_upload_now(str(pk)) for pk in reading.lost(Upload.objects.filter(state=State.READING)))
+    return sum(dispatch.read_upload_now(str(pk)) for pk in reading.lost(being_read()))
+
+
+def being_read() -> QuerySet[Upload]:
+    return Upload.objects.filter(state=State.READING)
 
 
 def sweep() -> int:

@@ -4,15 +4,16 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from marketplace import broker, dispatch
-from marketplace.actions import coordination, pulse, tokens
+from marketplace.actions import agenda, books, checkpoints, coordination, pulse, tokens
 from marketplace.domain.errors import Refused
-from marketplace.models import Assignment, Challenge, Job, Network, Transfer
+from marketplace.models import Assignment, BooksCheck, Challenge, Job, Network, NoticeScan, Transfer, database_now
 from tests import factories as make
 
 # Statements, BEGIN and COMMIT among them; PostgreSQL is asked for the time and for locks besides.
@@ -61,6 +62,21 @@ def test_a_job_takes_no_more_statements_than_these(dataset: str) -> None:
     with counted(costs, "no work"):
         assert coordination.assign_if_active() == 0
     assert costs["no work"] <= NO_WORK
+
+
+def test_a_cycle_that_finds_nothing_takes_four_statements_and_sealing_one(dataset: str) -> None:
+    NoticeScan.objects.update_or_create(pk=1, defaults={"at": database_now()})
+    coordination.run_cycle()
+    books.check(row=BooksCheck.objects.get().pk)
+    checkpoints.seal_and_sign()
+    later = database_now() + timedelta(seconds=10)  # than what the job left to count
+    Network.objects.update(last_cycle_at=later)
+    for step, most in ((coordination.run_cycle, 4), (checkpoints.seal_and_sign, 1)):
+        with CaptureQueriesContext(connection) as captured:
+            step()
+        assert len(captured) <= most, [query["sql"] for query in captured]
+    due = agenda.look(database_now(), later)
+    assert not any(due.values()), due
 
 
 @pytest.mark.django_db
