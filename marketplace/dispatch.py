@@ -112,12 +112,17 @@ def heed_wake() -> None:
     broker.release(WOKEN)
 
 
-def verify(assignment: str, *, small: bool) -> None:
-    """Have this assignment's result checked as soon as this transaction has committed.
+def verify(assignment: str) -> None:
+    """Have this assignment's result checked by itself as soon as this transaction has committed."""
+    transaction.on_commit(lambda: verify_now(assignment))
 
-    A small one goes with all small ones that wait then: one call stands for those that come before it is heeded.
+
+def verify_waiting() -> None:
+    """Have what small answers wait checked together as soon as this transaction has committed.
+
+    One call stands for those that come before it is heeded.
     """
-    transaction.on_commit(verify_waiting_now if small else lambda: verify_now(assignment))
+    transaction.on_commit(verify_waiting_now)
 
 
 def verify_now(assignment: str) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -21,6 +21,7 @@ from marketplace.domain.errors import Conflict, NoRoom
 
 Kind = Literal["uploads", "matrices", "results", "answers", "partial"]
 CHUNK_BYTES = 1024 * 1024
+FULL = "The network's disk is full; try again when the operator has made room."
 
 
 def path(kind: Kind, name: str) -> Path:
@@ -93,7 +94,7 @@ def temporary(*, reserved: bool = False) -> Iterator[IO[bytes]]:
                 Path(file.name).unlink(missing_ok=True)
     except OSError as error:
         if is_full(error):
-            raise NoRoom("The network's disk is full; try again when the operator has made room.") from None
+            raise NoRoom(FULL) from None
         raise
 
 
@@ -121,7 +122,7 @@ def reopened(kind: Kind, name: str) -> Iterator[IO[bytes]]:
         raise Conflict("This file takes no more parts.") from None
     except OSError as error:
         if is_full(error):
-            raise NoRoom("The network's disk is full; try again when the operator has made room.") from None
+            raise NoRoom(FULL) from None
         raise
 
 
@@ -157,15 +158,24 @@ def keep(file: IO[bytes], kind: Kind, name: str, *, flushed: bool = False) -> Pa
     """
     if not flushed:
         flush(file)
-    target = path(kind, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(file.name, target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-    return target
+    keep_all([(file, kind, name)])
+    return path(kind, name)
+
+
+def keep_all(files: Iterable[tuple[IO[bytes], Kind, str]]) -> None:
+    """`keep` several files that are flushed; those of one folder share its flush."""
+    folders = set()
+    for file, kind, name in files:
+        target = path(kind, name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(file.name, target)
+        folders.add(target.parent)
+    for each in folders:
+        folder = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def delete(kind: Kind, name: str) -> None:

@@ -6,13 +6,24 @@ from uuid import uuid4
 
 import pytest
 
-from marketplace.actions import coordination
+from marketplace.actions import checking, coordination
 from marketplace.actions.answers import Answer, submit_all
 from marketplace.actions.starts import start_all
 from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
-from marketplace.models import Assignment, Challenge, Contributor, Job, Worker
+from marketplace.models import (
+    Assignment,
+    Audience,
+    Challenge,
+    Client,
+    Contributor,
+    Job,
+    ResourceClass,
+    Worker,
+    database_now,
+)
 from marketplace.tables.arrays import save_archive
 from tests import factories as make
+from tests.actions.test_costs import counted
 
 pytestmark = pytest.mark.django_db
 
@@ -29,11 +40,14 @@ def standing_in(count: int) -> Worker:
 
 def assigned(count: int) -> list[Assignment]:
     """As many assignments, by the worker's name."""
-    make.make_client(balance=10_000)
+    if not Client.objects.exists():
+        make.make_client(balance=10_000)
     for _ in range(count):
         make.make_job(data=make.rows(24, 3))
     assert coordination.assign_pending() == count
-    return list(Assignment.objects.select_related("job__dataset", "worker").order_by("worker__name"))
+    return list(
+        Assignment.objects.filter(state="dispatched").select_related("job__dataset", "worker").order_by("worker__name")
+    )
 
 
 def answer_to(assignment: Assignment, **more: object) -> Answer:
@@ -98,3 +112,37 @@ def test_each_of_several_answers_is_taken_or_refused_in_order() -> None:
     assert kinds(again) == [type(None), Conflict, type(None)]
     assert all(make.verify(each) == "accepted" for each in (good, wrong_digest))
     assert Contributor.objects.filter(verified=1).count() == 2
+
+
+STEPS = {"start": 8, "answer": 10, "verify": 24}  # statements of a batch, whatever its size
+
+
+def test_a_step_of_thirty_two_jobs_takes_as_many_statements_as_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checking, "SETTLE_AFTER_SECONDS", 60)
+    monkeypatch.setattr(checking, "TOGETHER", 33)  # a full batch has another look
+    machine, costs = standing_in(32), dict[int, dict[str, int]]()
+    for count in (1, 8, 32):
+        Worker.objects.filter(pk=machine.pk).update(last_heartbeat_at=database_now())
+        live = assigned(count)
+        answers = [answer_to(each) for each in live]
+        costs[count] = {}
+        with counted(costs[count], "start"):
+            start_all(machine=machine, assignment_ids=[each.pk for each in live])
+        with counted(costs[count], "answer"):
+            assert submit_all(machine=machine, answers=answers) == [None] * count
+        with counted(costs[count], "verify"):
+            assert checking.verify_waiting() == count
+    assert all(each[step] <= most for each in costs.values() for step, most in STEPS.items()), costs
+    assert costs[32] == costs[8]
+    assert set(Job.objects.values_list("state", flat=True)) == {"verified"}
+
+
+def test_of_several_that_are_started_one_whose_worker_may_not_have_the_data_goes_back_alone() -> None:
+    machine = standing_in(3)
+    live = assigned(3)
+    with make.without_guards():  # a job keeps its class
+        audience = Audience.objects.create(key="nobody")
+        Job.objects.filter(pk=live[1].job_id).update(resource_class=ResourceClass.objects.create(audience=audience))
+    found = start_all(machine=machine, assignment_ids=[each.pk for each in live])
+    assert kinds(found) == [dict, Conflict, dict]
+    assert [Job.objects.get(pk=each.job_id).state for each in live] == ["computing", "pending", "computing"]
