@@ -14,6 +14,7 @@ from computenet_client.errors import Refused
 from computenet_client.transport import Transport
 
 ABOVE_BYTES = 32 * 1024**2  # larger files go in parts
+CONFLICT = 409
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 3.0
 
 Tell = Callable[[str, float], None]  # what is done, and the share of it
@@ -54,7 +55,12 @@ def _put(transport: Transport, file: Upload, path: str, upload: dict[str, Any], 
     done = upload["parts"] - len(missing)
     for number in missing:
         file.file.seek(number * part_bytes)
-        transport.put(f"{path}/parts/{number}", file.file.read(part_bytes))
+        try:
+            transport.put(f"{path}/parts/{number}", file.file.read(part_bytes))
+        except Refused as refusal:
+            if refusal.status != CONFLICT:
+                raise
+            return  # another process sends the same and was first to finish
         done += 1
         tell("sending", done / upload["parts"])
 

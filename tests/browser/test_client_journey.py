@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -114,6 +115,56 @@ def test_a_large_file_goes_up_in_parts_and_on_after_a_cut(browser: Browser, sand
     page.get_by_role("button", name="Upload and look").click()
     expect(page.get_by_role("alert")).to_contain_text("The file's name must end in one of .csv")
     expect(page.get_by_role("button", name="Upload and look")).to_be_enabled()
+    context.close()
+
+
+def test_a_file_that_another_tab_sends_too_arrives_and_one_that_changes_does_not(
+    browser: Browser, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    large, put = tmp_path / "twice.csv", list[str]()
+    large.write_text("a,b\n" + "".join(f"{i},{i * i}\n" for i in range(20_000)))
+    context = browser.new_context(base_url=sandbox.address)
+    page = context.new_page()
+    page.goto("/dashboard/jobs/new/")
+
+    def by_another_tab(route: Route) -> None:
+        """The second part comes when the other tab has sent them all."""
+        put.append(route.request.url)
+        path, _, number = route.request.url.removeprefix(sandbox.address).rpartition("/")
+        if number == "1":
+            content = large.read_bytes()
+            for start in range(50_000, len(content), 50_000):
+                body, address = content[start : start + 50_000], f"{sandbox.address}{path}/{start // 50_000}"
+                headers = {"Content-Type": "application/octet-stream"}
+                urlopen(Request(address, body, headers, method="PUT"), timeout=10).close()
+            sandbox.call("POST", f"{path.removesuffix('/parts')}/finish")
+        route.continue_()
+
+    def send() -> None:
+        page.get_by_label("A table", exact=True).set_input_files(large)
+        page.get_by_role("button", name="Upload and look").click()
+
+    page.route("**/uploads/*/parts/*", by_another_tab)
+    send()
+    expect(page.get_by_role("heading", name="twice.csv")).to_be_visible()
+    assert len(put) == 2
+
+    def changes(route: Route) -> None:
+        large.write_text("a,b\n")
+        route.continue_()
+
+    large.write_text(large.read_text() + "7,8\n")
+    page.unroute("**/uploads/*/parts/*")
+    page.route("**/uploads/*/parts/*", changes)
+    page.goto("/dashboard/jobs/new/")
+    send()
+    expect(page.get_by_role("alert")).to_contain_text("it may have changed")
+
+    page.unroute("**/uploads/*/parts/*")
+    page.route("**/uploads", lambda route: route.fulfill(status=401, json={"error": "Send a key."}))  # no log-in here
+    large.write_text("a,b\n" + "1,2\n" * 60_000)
+    send()
+    expect(page.get_by_role("alert")).to_contain_text("You are no longer logged in")
     context.close()
 
 

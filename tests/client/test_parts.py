@@ -27,6 +27,9 @@ def test_a_large_file_goes_in_parts_and_on_after_a_cut_and_what_was_sent_is_not_
             sent.append("cut")
             raise Unreachable("the connection broke off.")
         sent.append(path.rpartition("/")[2])
+        if sent[-1] == "2":  # another process sends the same, and is first to finish
+            put(path, content)
+            network.transport.call("POST", f"{path.rpartition('/parts')[0]}/finish", body={}, repeat=True)
         return put(path, content)
 
     monkeypatch.setattr(network.transport, "put", cut_once)

@@ -3,8 +3,10 @@
 
 const READ_BYTES = 4 * 1024 * 1024; // hashed at a time
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000, 15000, 30000]; // before a call is tried again
+const CONFLICT = 409;
 const ASK_MS = 1000; // how often the network is asked how far reading is
 const BROKEN = "The connection broke and did not come back. What has arrived is kept: send the file again to go on.";
+const LOGGED_OUT = "You are no longer logged in. Log in, and send the file again from here: what has arrived is kept.";
 const UNREADABLE = "The file could not be read; it may have changed, or be gone. Choose it again.";
 
 // --- SHA-256 of what is too large for memory, which crypto.subtle cannot take (FIPS 180-4) -------------------------
@@ -85,7 +87,12 @@ async function sha256(file, say) {
 
 // --- calls that are tried again -----------------------------------------------------------------------------------
 
-class Refused extends Error {}
+class Refused extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -105,7 +112,10 @@ async function call(method, path, token, body) {
     const later = !answer || answer.status === 429 || (answer.status >= 500 && answer.status !== 507);
     if (!later) {
       const said = await answer.json().catch(() => ({}));
-      throw new Refused(said.error || said.detail || `The network refused it (${answer.status}).`);
+      const sentence = said.error || said.detail || `The network refused it (${answer.status}).`;
+      // A form's token ends with the log-in that it was made under.
+      const out = answer.status === 401 || (answer.status === 403 && sentence.startsWith("CSRF"));
+      throw new Refused(out ? LOGGED_OUT : sentence, answer.status);
     }
     if (ms) await pause(ms);
   }
@@ -114,19 +124,27 @@ async function call(method, path, token, body) {
 
 // --- sending ------------------------------------------------------------------------------------------------------
 
+async function sendParts(file, token, upload, path, say) {
+  let here = upload.parts - upload.missing.length;
+  for (const number of upload.missing) {
+    say("Sending", here / upload.parts);
+    const start = number * upload.part_bytes;
+    // Read first: a file that has changed since is no broken connection.
+    const part = new Blob([await file.slice(start, start + upload.part_bytes).arrayBuffer()]);
+    await call("PUT", `${path}/parts/${number}`, token, part);
+    here += 1;
+  }
+}
+
 // The name of the dataset that came of the file.
 async function send(file, token, say) {
   const asked = { filename: file.name, size_bytes: file.size, sha256: await sha256(file, say) };
   let upload = await call("POST", "/uploads", token, asked);
   const path = `/uploads/${upload.upload_id}`;
   if (upload.state === "uploading") {
-    let here = upload.parts - upload.missing.length;
-    for (const number of upload.missing) {
-      say("Sending", here / upload.parts);
-      const start = number * upload.part_bytes;
-      await call("PUT", `${path}/parts/${number}`, token, file.slice(start, start + upload.part_bytes));
-      here += 1;
-    }
+    await sendParts(file, token, upload, path, say).catch((problem) => {
+      if (problem.status !== CONFLICT) throw problem; // else another tab sends the same and was first to finish
+    });
     upload = await call("POST", `${path}/finish`, token, {});
   }
   while (upload.state === "reading") {
@@ -148,7 +166,13 @@ function inParts(form) {
     bar.value = share;
   }
 
+  function beReady() {
+    input.disabled = button.disabled = false;
+    shown.hidden = true;
+  }
+
   form.querySelector("[data-without-script]").hidden = true;
+  window.addEventListener("pageshow", beReady); // also where the way back shows the page as it was left
   form.addEventListener("submit", async (event) => {
     const file = input.files[0];
     if (!file || file.size <= Number(form.dataset.partsAbove)) return;
@@ -165,9 +189,7 @@ function inParts(form) {
     } catch (problem) {
       error.textContent = problem instanceof Refused ? problem.message : UNREADABLE;
       error.hidden = false;
-      input.disabled = false;
-      shown.hidden = true;
-      button.disabled = false;
+      beReady();
     }
   });
 }
