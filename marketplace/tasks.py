@@ -40,7 +40,7 @@ def coordinate() -> None:
 
 @shared_task(name=ASSIGN)
 def assign() -> None:
-    coordination.assign_if_active()
+    coordination.assign_when_woken()
 
 
 @shared_task(name=SEAL)

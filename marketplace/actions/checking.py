@@ -6,7 +6,6 @@ verifier down takes others with it once at most.
 """
 
 import logging
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from django.db.models import F, Q
 from marketplace import dispatch
 from marketplace.actions.settlement import Checked, check, free_at, release, settle, to_check
 from marketplace.actions.traces import about
+from marketplace.actions.turns import Turns
 from marketplace.models import Result, database_now
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ SMALL = Q(
     check_tries=0,
 )
 
-_at_work, _called = threading.Lock(), threading.Event()
+_turns = Turns()
 
 
 def is_small(result: Result) -> bool:
@@ -48,21 +48,19 @@ def verify_waiting() -> int:
     """Check and settle what small answers wait, batch after batch. Answers how many were taken.
 
     Of one process's threads one is at work at a time: together they would make small batches of what one could take at
-    once. A thread that finds another at work leaves it to that one to look again.
+    once.
     """
-    dispatch.heed_call()
+    return _turns.take(_verify_next)
+
+
+def _verify_next() -> int:
+    dispatch.heed_call()  # what is answered from here on is called anew
     taken = 0
-    _called.set()
-    while _called.is_set() and _at_work.acquire(blocking=False):
-        try:
-            _called.clear()
-            results = _lease()
-            taken += len(results)
-            _verify(results)
-            if len(results) == TOGETHER:  # there may be more; what is answered from here on is called anew
-                _called.set()
-        finally:
-            _at_work.release()
+    while results := _lease():
+        taken += len(results)
+        _verify(results)
+        if len(results) < TOGETHER:
+            break
     return taken
 
 

@@ -33,6 +33,7 @@ from marketplace.actions.candidates import candidates
 from marketplace.actions.events import record
 from marketplace.actions.locks import try_assigning
 from marketplace.actions.picks import write_picks
+from marketplace.actions.turns import Turns
 from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Waiting, match, service_order, shortfall
 from marketplace.domain.money import MAX_MICRO
@@ -41,6 +42,7 @@ from marketplace.models import Assignment, DatabaseNow, Job, Matrix, Network, Re
 logger = logging.getLogger(__name__)
 
 PAST = 50  # jobs that are looked at behind as many as there are free workers
+_turns = Turns()
 LOOKED_AT = ("attempt", "reward", "quoted_seconds", "virtual_start", "submitted_at", "request_id", "resource_class")
 
 
@@ -105,8 +107,13 @@ def trigger(*, actor: str) -> int:
     return assigned
 
 
-def assign_if_active() -> int:
+def assign_when_woken() -> int:
     """What a wake does: assign, if the switch is on. Sweeping is left to the beat's cycle."""
+    return _turns.take(assign_if_active)
+
+
+def assign_if_active() -> int:
+    """Assign, if the switch is on."""
     dispatch.heed_wake()
     return assign_pending(if_active=True)
 
