@@ -124,6 +124,7 @@ class Heartbeat(threading.Thread):
         self._drop(reply.get("drop"))
         self._take_up(reply.get("take"))
         self._heed(reply.get("upgrade"))
+        self.host.offer.hear(reply.get("together"))
         drain = reply.get("drain") is True
         if drain != board.draining:
             log.warning("The coordinator drains this worker." if drain else "The coordinator gives work again.")
@@ -188,7 +189,11 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
         challenger = Challenger(host, backends()[0])
         heartbeat = Heartbeat(host, Gauge(host.settings), challenger, _taker(worker.app, host.credentials))
         outbox = Outbox(
-            host.spool, host.client, elsewhere=lambda: forks and bool(state.requests), delivered=heartbeat.hurry
+            host.spool,
+            host.client,
+            host.offer,
+            elsewhere=lambda: forks and bool(state.requests),
+            delivered=heartbeat.hurry,
         )
         owner = Owner(host.settings, host.board, backends()[0], heartbeat.speak)
         self.threads = (heartbeat, outbox, owner)

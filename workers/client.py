@@ -15,6 +15,7 @@ from workers.protocol import PROTOCOL_HEADER, PROTOCOL_VERSION
 
 JSON_LIMIT_BYTES = 1_000_000
 CONNECT_SECONDS = 5.0
+STREAM = {"Content-Type": "application/octet-stream"}
 RETRIED_STATUS = frozenset({408, 425, 429})  # of a proxy's making: they say nothing of the request itself
 
 
@@ -53,13 +54,14 @@ class Client:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | bytes,
         *,
         seconds: float = 10.0,
         persist_seconds: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
+        limit_bytes: int = JSON_LIMIT_BYTES,
     ) -> dict[str, Any]:
-        """Send `body` as JSON and read a JSON object back.
+        """Send `body`, as JSON but for bytes, and read a JSON object of at most `limit_bytes` back.
 
         Waits `seconds` for an answer, and tries again on 5xx and lost connections until `persist_seconds` have
         passed or `stopped` says so.
@@ -67,12 +69,13 @@ class Client:
         Raises:
             Refused, Unavailable
         """
+        sent: dict[str, Any] = {"data": body, "headers": STREAM} if isinstance(body, bytes) else {"json": body}
         ends_at = time.monotonic() + persist_seconds
         pause = 0.1
         while True:
             try:
-                with self.open(method, path, json=body, seconds=seconds) as response:
-                    return self._object(response)
+                with self.open(method, path, **sent, seconds=seconds) as response:
+                    return self._object(response, limit_bytes)
             except Unavailable:
                 if stopped() or time.monotonic() + pause > ends_at:
                     raise
@@ -85,8 +88,7 @@ class Client:
         Raises:
             Refused, Unavailable
         """
-        headers = {"Content-Type": "application/octet-stream", **headers}
-        self.open("PUT", path, data=body, headers=headers, seconds=seconds).close()
+        self.open("PUT", path, data=body, headers={**STREAM, **headers}, seconds=seconds, read=True).close()
 
     def open(
         self,
@@ -94,11 +96,12 @@ class Client:
         path: str,
         *,
         json: Mapping[str, Any] | None = None,
-        data: IO[bytes] | None = None,
+        data: IO[bytes] | bytes | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float,
+        read: bool = False,
     ) -> requests.Response:
-        """Send one request once; the body of the answer is still to be read.
+        """Send one request once; the body of the answer is still to be read, unless `read`.
 
         Raises:
             Refused: 3xx and 4xx.
@@ -117,7 +120,7 @@ class Client:
                 verify=self._verify,  # given here, because REQUESTS_CA_BUNDLE would win over the session's
             )
             if response.status_code < 300:
-                if json is None and data is not None:
+                if read:
                     _ = response.content  # read to its end, so that the connection can be used again
                 return response
             with response:
@@ -143,9 +146,9 @@ class Client:
         kept: requests.Session = self._local.session
         return kept
 
-    def _object(self, response: requests.Response) -> dict[str, Any]:
+    def _object(self, response: requests.Response, limit_bytes: int) -> dict[str, Any]:
         try:
-            content = _limited(response)
+            content = _limited(response, limit_bytes)
             answer = json.loads(content)
         except requests.RequestException as problem:
             raise Unavailable(f"{self.url} broke off its answer ({_cause(problem)}).") from problem
@@ -172,11 +175,11 @@ def clean_line(said: str) -> str:
     return re.sub(r"[^\x20-\x7e\xa0-\uffff]+", " ", said)[:300].strip()
 
 
-def _limited(response: requests.Response) -> bytes:
+def _limited(response: requests.Response, limit_bytes: int = JSON_LIMIT_BYTES) -> bytes:
     content = bytearray()
     for block in response.iter_content(65_536):
         content += block
-        if len(content) > JSON_LIMIT_BYTES:
+        if len(content) > limit_bytes:
             raise ValueError("the answer is too long")
     return bytes(content)
 

@@ -12,6 +12,7 @@ from workers.home import Credentials, Home, HomeError
 from workers.running import Board
 from workers.settings import Settings, read_settings
 from workers.spool import Spool
+from workers.together import Offer, Starts
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Host:
     board: Board
     spool: Spool
     cache: Cache
+    offer: Offer
+    starts: Starts
 
 
 @lru_cache(maxsize=1)
@@ -35,11 +38,15 @@ def this_host() -> Host:
     credentials = home.credentials()
     if credentials is None:
         raise HomeError(f"{home.path} holds no credentials; start the Celery worker with an enrolment key.")
+    client = Client(credentials.server, ca_file=settings.ca_file, authorization=credentials.authorization)
+    offer = Offer()
     return Host(
         settings=settings,
         credentials=credentials,
-        client=Client(credentials.server, ca_file=settings.ca_file, authorization=credentials.authorization),
+        client=client,
         board=Board(home.running),
         spool=Spool(home.spool),
         cache=Cache(home.cache, settings.cache_bytes),
+        offer=offer,
+        starts=Starts(client, offer),
     )

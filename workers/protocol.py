@@ -16,6 +16,10 @@ Both sides import this file and nothing else of each other. All bodies are JSON,
                                        `SECONDS_HEADER`; 200 (again for the same digest), 409 for another
                                        digest, 410 when the assignment is dead
 ``POST /assignment/<id>/failure``      `FailureRequest` → ``{}``; 409 when the assignment is dead
+``POST /assignments/start``            `StartsRequest` → `StartsReply`: several starts at once
+``POST /assignments/results``          several small answers at once: a line of JSON, `AnswersLine`, and after it the
+                                       answers, one after the other in its order → `AnswersReply`. 400 for a line or
+                                       a length that does not fit, and then nothing is taken in
 ``POST /worker/challenge/<id>/start``  ``{}`` → `ChallengeStart`; the clock starts. 409 while a job is in hand, or
                                        when it was started before or has lapsed
 ``POST /worker/challenge/<id>/commit`` `ChallengeRoot` → `ChallengeColumns`; the clock stops, and the columns are
@@ -30,6 +34,10 @@ names the assignments to take.
 Each call names the worker's version in `PROTOCOL_HEADER`. A coordinator serves its own version and the one before. A
 worker of any other finishes what it has in hand and gets nothing new (``"drain"``); a worker that is not of the
 coordinator's version reads in each heartbeat's reply what to do about it (``"upgrade"``).
+
+A coordinator that takes several starts and answers in one call says in each heartbeat's reply how many at most
+(``"together"``). Each of them gets what it would get in a call of its own. A host that gets no such offer, or whose
+call is refused as a whole, makes the single calls.
 
 A refusal is ``{"error": "<one sentence>"}``.
 """
@@ -46,6 +54,11 @@ PROTOCOL_HEADER = "X-Computenet-Protocol"
 FENCE_HEADER = "X-Computenet-Fence"
 DIGEST_HEADER = "X-Computenet-Digest"
 SECONDS_HEADER = "X-Computenet-Seconds"
+
+MOST_TOGETHER = 64  # assignments in one call
+TOGETHER_ANSWER_BYTES = 64 * 1024  # of an answer that may go together with others
+TOGETHER_LINE_BYTES = 32 * 1024  # of the line before them
+TOGETHER_BYTES = 2 * 1024**2  # of a call with several answers, the line too
 
 Fault = Literal["job", "worker", "system"]
 Transport = Literal["redis", "https"]
@@ -107,6 +120,7 @@ class HeartbeatReply(TypedDict):
     upgrade: NotRequired[str]  # one sentence with the command that brings this worker to the coordinator's version
     drop: NotRequired[list[str]]  # matrices whose copies must go; named again until they are `dropped`
     challenge: NotRequired[str]  # a measurement of this machine's speed that waits, offered while it is idle
+    together: NotRequired[int]  # starts or answers that one call may bring; left out where each needs its own
 
 
 class Matrix(TypedDict):
@@ -137,6 +151,47 @@ class Specification(TypedDict):
     limits: Limits
     heartbeat_seconds: float
     stand_in: NotRequired[str]  # worker_id that this host computes for, where that is not itself
+
+
+class StartsRequest(TypedDict):
+    assignments: list[str]  # each once
+
+
+class StartOutcome(TypedDict):
+    """What `POST /assignment/<id>/start` would answer."""
+
+    status: int
+    specification: NotRequired[Specification]  # with 200
+    error: NotRequired[str]  # with any other
+
+
+class StartsReply(TypedDict):
+    assignments: list[StartOutcome]  # in the order of the request
+
+
+class AnswerNote(TypedDict):
+    """An answer among several; its bytes come after the line."""
+
+    assignment: str
+    fence: int
+    sha256: str
+    seconds: float
+    size_bytes: int
+
+
+class AnswersLine(TypedDict):
+    answers: list[AnswerNote]  # each assignment once
+
+
+class AnswerOutcome(TypedDict):
+    """What `PUT /assignment/<id>/result` would answer."""
+
+    status: int
+    error: NotRequired[str]  # with any but 200
+
+
+class AnswersReply(TypedDict):
+    answers: list[AnswerOutcome]  # in the order of the line
 
 
 class FailureRequest(TypedDict):

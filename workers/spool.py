@@ -22,7 +22,19 @@ from numpy.typing import NDArray
 
 from workers.client import Client, Refused, Unavailable
 from workers.home import write_durably
-from workers.protocol import DIGEST_HEADER, FENCE_HEADER, SECONDS_HEADER, Beat, FailureRequest, Fault
+from workers.protocol import (
+    DIGEST_HEADER,
+    FENCE_HEADER,
+    SECONDS_HEADER,
+    TOGETHER_ANSWER_BYTES,
+    TOGETHER_BYTES,
+    TOGETHER_LINE_BYTES,
+    AnswerNote,
+    Beat,
+    FailureRequest,
+    Fault,
+)
+from workers.together import Offer, send_answers
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +96,27 @@ class Spool:
     def open_result(self, assignment: str) -> Any:
         return self._archive(assignment).open("rb")
 
+    def small_answer(self, assignment: str) -> tuple[AnswerNote, bytes] | None:
+        """An answer that may go together with others; None where it is larger, a failure, or gone."""
+        note = self.read(assignment)
+        if note is None or "digest" not in note:
+            return None
+        try:
+            with self.open_result(assignment) as archive:
+                content = archive.read(TOGETHER_ANSWER_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        if len(content) > TOGETHER_ANSWER_BYTES:
+            return None
+        described = AnswerNote(
+            assignment=assignment,
+            fence=note["fence"],
+            sha256=note["digest"],
+            seconds=round(note["seconds"], 6),
+            size_bytes=len(content),
+        )
+        return described, content
+
     def drop(self, assignment: str) -> None:
         self._note(assignment).unlink(missing_ok=True)
         self._archive(assignment).unlink(missing_ok=True)
@@ -117,7 +150,7 @@ class Spool:
 
 
 class Outbox(threading.Thread):
-    """Delivers what the spool holds, again and again until it is gone.
+    """Delivers what the spool holds, again and again until it is gone; small answers together, where that is offered.
 
     `elsewhere` says whether another process of this host may be about to write to the spool; `delivered` is called
     after each answer that the coordinator has.
@@ -127,16 +160,18 @@ class Outbox(threading.Thread):
         self,
         spool: Spool,
         client: Client,
+        offer: Offer,
         elsewhere: Callable[[], bool] = lambda: False,
         delivered: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(name="outbox", daemon=True)
         self.spool = spool
         self.client = client
+        self.offer = offer
         self.elsewhere = elsewhere
         self.delivered = delivered
         self._ending = threading.Event()
-        self._due: dict[str, tuple[float, float]] = {}  # assignment → when to try next, the pause after that
+        self._due: dict[str, tuple[float, float]] = {}  # of what was tried: when to try next, the pause after that
 
     def run(self) -> None:
         while not self._ending.is_set():
@@ -160,23 +195,46 @@ class Outbox(threading.Thread):
 
     def deliver(self) -> float:
         """Send what is due, and say in how many seconds the next is."""
-        soonest = IDLE_SECONDS
         waiting = self.spool.waiting()
         self._due = {assignment: due for assignment, due in self._due.items() if assignment in waiting}
-        for assignment in waiting:
-            due_at, pause = self._due.get(assignment, (0.0, FIRST_RETRY_SECONDS))
-            now = time.monotonic()
-            if now >= due_at and not self._send(assignment):
-                due_at = now + pause * random.uniform(0.75, 1.25)
-                self._due[assignment] = (due_at, min(pause * 2, LONGEST_RETRY_SECONDS))
-            soonest = min(soonest, max(due_at - time.monotonic(), 0.0)) if due_at > now else soonest
-        return soonest
+        now = time.monotonic()
+        due = [assignment for assignment in waiting if self._due.get(assignment, (now, 0.0))[0] <= now]
+        for assignment in self._send_together(due):
+            self._send(assignment)
+        left = (due_at - time.monotonic() for due_at, _ in self._due.values())
+        return max(min(left, default=IDLE_SECONDS), 0.0)
 
-    def _send(self, assignment: str) -> bool:
-        """Send one; False where it is worth another try."""
+    def _send_together(self, due: list[str]) -> list[str]:
+        """Send at once what may go together, and answer what is still to go by itself.
+
+        That is also all that was tried before: an answer over which the coordinator stumbles holds up no other twice.
+        """
+        parcel: list[tuple[AnswerNote, bytes]] = []
+        room = TOGETHER_BYTES - TOGETHER_LINE_BYTES
+        for assignment in due if self.offer.most else []:
+            small = self.spool.small_answer(assignment) if assignment not in self._due else None
+            if small and len(small[1]) <= room and len(parcel) < self.offer.most:
+                parcel.append(small)
+                room -= len(small[1])
+        if len(parcel) < 2:
+            return due
+        sent = [note["assignment"] for note, _ in parcel]
+        try:
+            outcomes = send_answers(self.client, self.offer, parcel)
+        except Refused as refusal:
+            log.warning("%d answers were refused together and go one by one: %s", len(sent), refusal.sentence)
+            return due
+        except Unavailable as problem:
+            outcomes = [problem] * len(sent)
+        for assignment, outcome in zip(sent, outcomes, strict=True):
+            self._settle(assignment, outcome)
+        return [assignment for assignment in due if assignment not in sent]
+
+    def _send(self, assignment: str) -> None:
         note = self.spool.read(assignment)
         if note is None:
-            return True
+            return
+        outcome: Exception | None = None
         try:
             if "digest" in note:
                 headers = {
@@ -189,21 +247,30 @@ class Outbox(threading.Thread):
             else:
                 failure = FailureRequest(fence=note["fence"], fault=note["fault"], error=note["error"])
                 self.client.json("POST", f"/assignment/{assignment}/failure", failure)
-        except Unavailable as problem:
-            if assignment not in self._due:
-                log.warning("The answer for assignment %s waits: %s", assignment, problem)
-            return False
         except FileNotFoundError:  # dropped by a heartbeat's reply while we were about to send it
             self.spool.drop(assignment)
-        except Refused as refusal:
-            if refusal.status in (409, 410):
-                log.info("Assignment %s is dead, its answer is dropped: %s", assignment, refusal.sentence)
-                self.spool.drop(assignment)
-            else:
-                log.error("The answer for assignment %s was refused and set aside: %s", assignment, refusal.sentence)
-                self.spool.set_aside(assignment)
-        else:
+            return
+        except (Refused, Unavailable) as problem:
+            outcome = problem
+        self._settle(assignment, outcome)
+
+    def _settle(self, assignment: str, outcome: object) -> None:
+        """Do what came of sending `assignment` asks for: a `Refused`, an `Unavailable`, or that it is delivered."""
+        if isinstance(outcome, Unavailable):
+            if assignment not in self._due:
+                log.warning("The answer for assignment %s waits: %s", assignment, outcome)
+            _, pause = self._due.get(assignment, (0.0, FIRST_RETRY_SECONDS))
+            due_at = time.monotonic() + pause * random.uniform(0.75, 1.25)
+            self._due[assignment] = (due_at, min(pause * 2, LONGEST_RETRY_SECONDS))
+            return
+        self._due.pop(assignment, None)
+        if not isinstance(outcome, Refused):
             log.info("The answer for assignment %s is delivered.", assignment)
             self.spool.drop(assignment)
             self.delivered()
-        return True
+        elif outcome.status in (409, 410):
+            log.info("Assignment %s is dead, its answer is dropped: %s", assignment, outcome.sentence)
+            self.spool.drop(assignment)
+        else:
+            log.error("The answer for assignment %s was refused and set aside: %s", assignment, outcome.sentence)
+            self.spool.set_aside(assignment)

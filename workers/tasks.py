@@ -50,7 +50,7 @@ def run_assignment(assignment: object) -> None:
 
 
 def _start(host: Host, assignment: str) -> Specification:
-    answer: Any = host.client.json("POST", f"/assignment/{assignment}/start", {}, persist_seconds=START_SECONDS)
+    answer: Any = host.starts.begin(assignment, START_SECONDS)
     spec: Specification = answer
     if spec.get("assignment") != assignment or type(spec.get("fence")) is not int:
         raise Refused(200, "The coordinator started another assignment than this one.")

@@ -6,12 +6,12 @@ from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
-from rest_framework.response import Response
 
 from marketplace.actions import challenges
 from marketplace.api.base import Nothing, Strict, documented
 from marketplace.api.fields import Text, WholeNumber
-from marketplace.api.machines import SHA256, MachineCall
+from marketplace.api.machine_call import MachineCall
+from marketplace.api.serializers.machines import Digest
 from workers.catalog.matrix_rate import LARGEST, MOST_ROUNDS, OPENED, STEP, leaf_count
 
 MAX_LEAVES = leaf_count(LARGEST, MOST_ROUNDS)
@@ -26,12 +26,7 @@ class ChallengeStart(serializers.Serializer):
 
 
 class ChallengeRoot(Strict):
-    root: Any = Text(max_length=64, help_text="64 lower-case hex digits.")
-
-    def validate_root(self, value: str) -> str:
-        if not SHA256.fullmatch(value):
-            raise ValidationError("This must be a SHA-256, 64 lower-case hex digits.")
-        return value
+    root: Any = Digest()
 
 
 class ChallengeColumns(serializers.Serializer):
@@ -77,7 +72,7 @@ class Start(MachineCall):
     @documented(ChallengeStart, missing=True, tags=["machines"], operation_id="challenge_start")
     def post(self, request, challenge_id):
         self.parsed()
-        return Response(challenges.start(machine=request.auth, challenge_id=challenge_id))
+        return challenges.start(machine=self.machine, challenge_id=challenge_id)
 
 
 class Commit(MachineCall):
@@ -88,7 +83,7 @@ class Commit(MachineCall):
     @documented(ChallengeColumns, missing=True, tags=["machines"], operation_id="challenge_commit")
     def post(self, request, challenge_id):
         root = self.parsed()["root"]
-        return Response(challenges.commit(machine=request.auth, challenge_id=challenge_id, root=root))
+        return challenges.commit(machine=self.machine, challenge_id=challenge_id, root=root)
 
 
 class Open(MachineCall):
@@ -100,4 +95,4 @@ class Open(MachineCall):
     def post(self, request, challenge_id):
         given = self.parsed()["columns"]
         opened = {each["leaf"]: (each["data"], each["path"]) for each in given}
-        return Response(challenges.open_columns(machine=request.auth, challenge_id=challenge_id, opened=opened))
+        return challenges.open_columns(machine=self.machine, challenge_id=challenge_id, opened=opened)

@@ -2,23 +2,22 @@
 
 import math
 import re
-from io import BytesIO
-from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from marketplace.actions import assignments, heartbeats, workers
 from marketplace.api.base import Call, Nothing, Refusal, documented
 from marketplace.api.files import send_file
 from marketplace.api.machine_auth import MachineAuthentication
+from marketplace.api.machine_call import MachineCall, body_bytes
 from marketplace.api.parsers import StreamParser
-from marketplace.api.permissions import IsMachine
 from marketplace.api.serializers.machines import (
+    SHA256,
     EnrolReply,
     EnrolRequest,
     FailureRequest,
@@ -26,18 +25,7 @@ from marketplace.api.serializers.machines import (
     HeartbeatRequest,
     SpecificationReply,
 )
-from workers.protocol import DIGEST_HEADER, FENCE_HEADER, PROTOCOL_HEADER, SECONDS_HEADER
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-class MachineCall(Call):
-    """A call that only an enrolled machine may make."""
-
-    authentication_classes = (MachineAuthentication,)
-    permission_classes = (IsMachine,)
-    renderer_classes: Any = (JSONRenderer,)
-    counted = False  # see `marketplace.api.throttles`
+from workers.protocol import DIGEST_HEADER, FENCE_HEADER, MOST_TOGETHER, PROTOCOL_HEADER, SECONDS_HEADER
 
 
 class Enrol(Call):
@@ -64,7 +52,8 @@ class Heartbeat(MachineCall):
     @documented(HeartbeatReply, tags=["machines"], operation_id="machine_heartbeat")
     def post(self, request):
         protocol = request.headers.get(PROTOCOL_HEADER)
-        return Response(heartbeats.heartbeat(machine=request.auth, request=self.parsed(), protocol=protocol))
+        reply = heartbeats.heartbeat(machine=self.machine, request=self.parsed(), protocol=protocol)
+        return reply | {"together": MOST_TOGETHER}
 
 
 class Start(MachineCall):
@@ -75,25 +64,13 @@ class Start(MachineCall):
     @documented(SpecificationReply, missing=True, tags=["machines"], operation_id="assignment_start")
     def post(self, request, assignment_id):
         self.parsed()
-        return Response(assignments.start(machine=request.auth, assignment_id=assignment_id))
-
-
-class AnyBytes(BaseRenderer):
-    """Lets an Accept header ask for bytes; refusals come as JSON all the same."""
-
-    media_type = "application/octet-stream"
-    format = "npy"
-
-    def render(self, data, accepted_media_type=None, renderer_context=None):
-        if renderer_context:
-            renderer_context["response"]["Content-Type"] = "application/json"
-        return JSONRenderer().render(data)
+        return assignments.start(machine=self.machine, assignment_id=assignment_id)
 
 
 class Matrix(MachineCall):
     """A dataset's matrix as `.npy`, whole or by Range, while a live assignment of the machine reads it."""
 
-    renderer_classes = (JSONRenderer, AnyBytes)
+    answers_in = ("application/octet-stream", "application/json")
 
     @extend_schema(
         tags=["machines"],
@@ -107,8 +84,8 @@ class Matrix(MachineCall):
         parameters=[OpenApiParameter("Range", OpenApiTypes.STR, OpenApiParameter.HEADER)],
     )
     def get(self, request, sha256: str):
-        path = assignments.readable_matrix(machine=request.auth, sha256=sha256)
-        return send_file(request._request, path, name=sha256, content_type="application/octet-stream")
+        path = assignments.readable_matrix(machine=self.machine, sha256=sha256)
+        return send_file(request, path, name=sha256, content_type="application/octet-stream")
 
 
 class Result(MachineCall):
@@ -136,12 +113,13 @@ class Result(MachineCall):
         ],
     )
     def put(self, request, assignment_id):
-        body = request.data if hasattr(request.data, "read") else BytesIO()  # REST framework's own for no body at all
+        if body_bytes(request):
+            self.require(StreamParser.media_type)
         fence, digest, seconds = _headers(request)
         assignments.submit_result(
-            machine=request.auth, assignment_id=assignment_id, fence=fence, digest=digest, seconds=seconds, body=body
+            machine=self.machine, assignment_id=assignment_id, fence=fence, digest=digest, seconds=seconds, body=request
         )
-        return Response({"success": True})
+        return {"success": True}
 
 
 def _headers(request) -> tuple[int, str, float]:
@@ -174,10 +152,10 @@ class Failure(MachineCall):
     def post(self, request, assignment_id):
         given = self.parsed()
         assignments.fail(
-            machine=request.auth,
+            machine=self.machine,
             assignment_id=assignment_id,
             fence=given["fence"],
             fault=given["fault"],
             error=given["error"],
         )
-        return Response({})
+        return {}

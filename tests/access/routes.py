@@ -1,6 +1,7 @@
 """Every route of the URL configuration, with what a request to it takes: about Alice's things, in her own words."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -152,6 +153,12 @@ def _call(http: Any, world: World, method: str, route: str, more: dict[str, Any]
         digest = hashlib.sha256(b"x").hexdigest()
         headers = {FENCE_HEADER: "1", DIGEST_HEADER: digest, SECONDS_HEADER: "0.1"}
         return send(url, b"x", content_type="application/octet-stream", headers=headers)
+    elif route == "/assignments/start":
+        body = {"assignments": [str(world.live.pk)]}
+    elif route == "/assignments/results":
+        note = {"assignment": str(world.live.pk), "fence": 1, "sha256": hashlib.sha256(b"x").hexdigest()}
+        line = json.dumps({"answers": [note | {"seconds": 0.1, "size_bytes": 1}]}).encode()
+        return send(url, line + b"\nx", content_type="application/octet-stream")
     elif route == "/jobs":
         body = {"jobs": [{name: value for name, value in JOB.items() if name != "data"} | {"dataset": world.dataset}]}
     elif route in BODIES or not route.endswith("/"):

@@ -59,6 +59,7 @@ class Coordinator:
         self.matrices: dict[str, bytes] = {}
         self.given: dict[str, Given] = {}
         self.drain = False
+        self.together = 0  # how many assignments it offers to take in one call
         self.protocol = PROTOCOL_VERSION
         self.calls: list[tuple[str, str, str]] = []  # method, path, Range
         self.trouble: Callable[[str, str], int | None] = lambda method, path: None
@@ -156,7 +157,8 @@ class Coordinator:
                 self.given[beat["assignment"]].beats.append(beat)
         named = [beat["assignment"] for beat in body["assignments"]]
         cancel = [a for a in named if a in self.given and self.given[a].state == "dead"]
-        return 200, {"cancel": cancel, "drain": self.drain, "heartbeat_seconds": 0.2}
+        offer = {"together": self.together} if self.together else {}
+        return 200, {"cancel": cancel, "drain": self.drain, "heartbeat_seconds": 0.2} | offer
 
     def start_assignment(self, given: Given) -> tuple[int, Any]:
         given.starts += 1
@@ -164,6 +166,25 @@ class Coordinator:
             return 409, {"error": "This assignment was started already, or is dead."}
         given.state = "computing"
         return 200, given.spec
+
+    def starts(self, body: dict[str, Any]) -> tuple[int, Any]:
+        found = []
+        for assignment in body["assignments"]:
+            given = self.given.get(assignment)
+            status, said = self.start_assignment(given) if given else (404, {"error": "No such assignment."})
+            found.append({"status": status} | ({"specification": said} if status == 200 else said))
+        return 200, {"assignments": found}
+
+    def results(self, content: bytes) -> tuple[int, Any]:
+        line, _, rest = content.partition(b"\n")
+        found = []
+        for note in json.loads(line)["answers"]:
+            answer, rest = rest[: note["size_bytes"]], rest[note["size_bytes"] :]
+            headers = {FENCE_HEADER: note["fence"], DIGEST_HEADER: note["sha256"], SECONDS_HEADER: note["seconds"]}
+            status, said = self.result(self.given[note["assignment"]], answer, headers)
+            found.append({"status": status} | said)
+        assert not rest
+        return 200, {"answers": found}
 
     def result(self, given: Given, content: bytes, headers: Any) -> tuple[int, Any]:
         given.puts += 1
@@ -241,6 +262,12 @@ class Handler(BaseHTTPRequestHandler):
                 self._send(401, {"error": "No worker has this secret."})
             elif self.path == "/worker/heartbeat":
                 self._send(*self.owner.heartbeat(json.loads(content)))
+            elif self.path.startswith("/assignments/") and not self.owner.together:
+                self._send(404, {"error": "There is nothing at this address."})
+            elif self.path == "/assignments/start":
+                self._send(*self.owner.starts(json.loads(content)))
+            elif self.path == "/assignments/results":
+                self._send(*self.owner.results(content))
             elif self.path.startswith("/dataset/"):
                 self._dataset(self.path.rsplit("/", 1)[1])
             else:

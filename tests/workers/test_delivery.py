@@ -20,6 +20,7 @@ from workers.client import Client, Refused, Unavailable
 from workers.datasets import Cache, NoRoom, WrongMatrix
 from workers.protocol import FENCE_HEADER, Matrix
 from workers.spool import Outbox, Spool
+from workers.together import Offer
 
 X = np.arange(12.0).reshape(4, 3)
 
@@ -50,7 +51,7 @@ def test_what_a_refusal_does_to_an_answer(plain: Coordinator, tmp_path: Path, st
     spool.put_result("a-1", 7, {"sums": X[0]}, 0.1)
     plain.trouble = lambda method, path: status
 
-    Outbox(spool, client_of(plain)).deliver()
+    Outbox(spool, client_of(plain), Offer()).deliver()
 
     assert not spool.holds("a-1")
     refused = {file.name for file in (tmp_path / "refused").glob("*")} if (tmp_path / "refused").exists() else set()
@@ -66,7 +67,7 @@ def test_an_answer_is_tried_again_after_an_error_and_not_at_once(
     spool = Spool(tmp_path)
     spool.put_result(assignment, 7, {"sums": X[0]}, 0.1)
     plain.trouble = lambda method, path: status
-    outbox = Outbox(spool, client_of(plain))
+    outbox = Outbox(spool, client_of(plain), Offer())
 
     assert outbox.deliver() > 0.1
     plain.trouble = lambda method, path: None
@@ -86,14 +87,14 @@ def test_one_answer_that_waits_does_not_keep_another(plain: Coordinator, tmp_pat
     spool.put_result(quick, 7, {"sums": X[0]}, 0.1)
     plain.trouble = lambda method, path: 500 if slow in path else None
 
-    Outbox(spool, client_of(plain)).deliver()
+    Outbox(spool, client_of(plain), Offer()).deliver()
 
     assert spool.waiting() == [slow]
 
 
 def test_an_outbox_that_is_closed_delivers_first(plain: Coordinator, tmp_path: Path) -> None:
     assignment = computing(plain)
-    outbox = Outbox(Spool(tmp_path), client_of(plain))
+    outbox = Outbox(Spool(tmp_path), client_of(plain), Offer())
     outbox.start()
     outbox.spool.put_failure(assignment, 7, "job", "It cannot be fitted.")
 

@@ -3,6 +3,7 @@
 import json
 import signal
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,23 @@ def test_after_enrolling_once_a_worker_restarts_without_a_key(
     wait_until(lambda: given.state == "answered", about=again.log)
     assert len(coordinator.workers) == 1
     assert coordinator.enrolments[-1]["slots"] == 1 and coordinator.enrolments[-1]["enrolment_key"] == ""
+
+
+def test_sixteen_jobs_in_eight_slots_take_far_fewer_than_two_requests_each(
+    coordinator: Coordinator, start_worker: StartWorker
+) -> None:
+    coordinator.together = 64
+    worker = start_worker("-c", "8").ready()
+    given = [coordinator.give("toy", X) for _ in range(16)]
+    coordinator.calls.clear()
+    busy = threading.Event()  # never set: it takes 50 ms to answer, as under load
+    coordinator.trouble = lambda method, path: busy.wait(0.05) or None
+
+    coordinator.send(*given)
+
+    wait_until(lambda: all(each.state == "answered" for each in given), about=worker.log)
+    counted = [path for method, path, _ in coordinator.calls if "assignment" in path]
+    assert len(counted) <= 20, counted
 
 
 def test_a_restart_goes_on_with_what_was_kept_while_the_coordinator_is_down(
