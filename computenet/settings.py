@@ -54,7 +54,16 @@ INSTALLED_APPS = [
     "axes",
 ]
 
+# What a call of the API passes that comes with nothing of a browser's; `plain.PlainCalls` sees to the rest of it.
+PLAIN_MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "marketplace.api.metrics.Measured",
+    "marketplace.api.content_policy.ContentPolicy",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
 MIDDLEWARE = [
+    "marketplace.api.plain.PlainCalls",
     "django.middleware.security.SecurityMiddleware",
     "marketplace.api.metrics.Measured",
     "django_structlog.middlewares.RequestMiddleware",

@@ -12,13 +12,13 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from redis.exceptions import RedisError
 from rest_framework.throttling import BaseThrottle
 
 from marketplace.api import error_pages
 from marketplace.api.negotiation import wants_page
+from marketplace.cache import count
 
 logger = logging.getLogger(__name__)
 
@@ -32,16 +32,13 @@ def seconds_to_wait(kind: str, who: object) -> int:
     While Redis is away nobody waits: the network answers without it, and so does this.
     """
     now = time.time()
-    key = f"throttle:{kind}:{who}:{int(now // WINDOW_SECONDS)}"
+    key = f"computenet:throttle:{kind}:{who}:{int(now // WINDOW_SECONDS)}"
     try:
-        try:
-            count = cache.incr(key)
-        except ValueError:  # the first of this minute
-            count = 1 if cache.add(key, 1, timeout=2 * WINDOW_SECONDS) else cache.incr(key)
+        counted = count(key, 2 * WINDOW_SECONDS)
     except (RedisError, OSError) as problem:
         logger.warning("Calls are not counted: %s", problem)
         return 0
-    if count <= settings.THROTTLES[kind]:
+    if counted <= settings.THROTTLES[kind]:
         return 0
     return math.ceil(WINDOW_SECONDS - now % WINDOW_SECONDS)
 

@@ -1,6 +1,15 @@
 """Rows, constraints and queryset filters."""
 
-from marketplace.models.access import Allowance, ApiKey, DatasetOwner, Grant, Invitation, roles_of, scopes_of_user
+from marketplace.models.access import (
+    Allowance,
+    ApiKey,
+    DatasetOwner,
+    Grant,
+    Invitation,
+    roles_in,
+    roles_of,
+    scopes_of_user,
+)
 from marketplace.models.audience import Audience, Pool, may_receive
 from marketplace.models.books import BooksCheck
 from marketplace.models.challenge import Challenge
@@ -68,6 +77,7 @@ __all__ = [
     "database_now",
     "heard_since",
     "may_receive",
+    "roles_in",
     "roles_of",
     "scopes_of_user",
     "update_each",

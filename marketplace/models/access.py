@@ -1,6 +1,7 @@
 """What opens doors, and what is given: keys, invitations, grants, allowances, rights to datasets."""
 
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -17,9 +18,13 @@ from marketplace.models.ledger import Account
 
 def roles_of(user: Any) -> frozenset[Role]:
     """The groups of a user that are roles; staff are operators."""
-    names = set(user.groups.values_list("name", flat=True))
+    return roles_in(user.groups.values_list("name", flat=True), is_staff=user.is_staff)
+
+
+def roles_in(groups: Iterable[str], *, is_staff: bool) -> frozenset[Role]:
+    names = set(groups)
     held = {role for role in (Role.CLIENT, Role.CONTRIBUTOR) if role.value in names}
-    return frozenset(held | {Role.OPERATOR} if user.is_staff else held)
+    return frozenset(held | {Role.OPERATOR} if is_staff else held)
 
 
 def scopes_of_user(user: Any) -> frozenset[Scope]:
@@ -42,7 +47,7 @@ class ApiKey(models.Model):
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, help_text="To the minute.")
 
-    opens: frozenset[Scope] = frozenset()  # what `granted` said when a request came with it; no column
+    opens: frozenset[Scope] = frozenset()  # what `granted` would say when a request came with it; no column
 
     class Meta:
         ordering = ["-created_at"]

@@ -126,7 +126,7 @@ def test_nobody_waits_while_redis_is_away(monkeypatch: pytest.MonkeyPatch) -> No
     def away(*args: object) -> int:
         raise RedisGone("refused")
 
-    monkeypatch.setattr("marketplace.api.throttles.cache.incr", away)
+    monkeypatch.setattr("marketplace.api.throttles.count", away)
     with limited(address=0):
         assert seconds_to_wait("address", "127.0.0.1") == 0
 
