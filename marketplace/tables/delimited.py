@@ -12,7 +12,7 @@ from marketplace.domain.errors import Refused
 from marketplace.tables import csv_blocks
 from marketplace.tables.csv_blocks import Extent, parse, parse_texts, row_blocks, scan
 from marketplace.tables.csv_head import DECIMAL_COMMA, DECIMAL_COMMA_REFUSED, Shape, read_shape
-from marketplace.tables.matrix import Block, Column, MatrixWriter
+from marketplace.tables.matrix import Block, Column, MatrixWriter, require_short_names
 
 CELLS_AT_ONCE = 50_000  # that are Python objects
 KINDS = {"int64": pa.int64(), "float64": pa.float64(), "text": pa.string()}
@@ -143,6 +143,7 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
         Refused: with one sentence, where the file is no such table.
     """
     shape, extent = read_shape(path), scan(path)
+    require_short_names(shape.names)
     reading = _Reading(shape)
     writer = _write_early(path, extent, reading, matrix, max_cells)
     if writer is None:  # which columns are numeric is known now

@@ -1,6 +1,6 @@
 """The matrix that is made of a table: a float64 ``.npy`` file written in blocks, with its statistics."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import IO, Any
@@ -11,6 +11,16 @@ from numpy.typing import NDArray
 from marketplace.domain.errors import Refused
 
 Block = NDArray[np.float64]
+MAX_NAME = 500  # characters of a column's name, which each column that a category becomes bears
+
+
+def require_short_names(names: Iterable[str]) -> None:
+    """
+    Raises:
+        Refused: a name of more than `MAX_NAME` characters.
+    """
+    if long := next((name for name in names if len(name) > MAX_NAME), None):
+        raise Refused(f'The name of the column "{long[:40]}…" is longer than {MAX_NAME} characters; shorten it.')
 
 
 @dataclass

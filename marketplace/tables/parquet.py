@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from marketplace.domain.errors import Refused
-from marketplace.tables.matrix import Column, MatrixWriter
+from marketplace.tables.matrix import Column, MatrixWriter, require_short_names
 from marketplace.tables.pages import Damaged, Page, read_pages
 
 MAX_COLUMNS = 20_000
@@ -217,6 +217,7 @@ def read(path: Path, matrix: IO[bytes], max_cells: int) -> tuple[list[Column], M
         Refused: with one sentence, where the file is no such table.
     """
     kinds = schema_of(path)
+    require_short_names(kinds)
     numeric = [name for name, kind in kinds.items() if kind != "text"]
     if not numeric:
         raise Refused("No column of the file is numeric.")

@@ -209,11 +209,18 @@ class Survey:
             kept = block if used.all() else block.where(used)
             for name, levels in self.levels.items():
                 _add_levels(levels, kept, name, numeric)
+            self._refuse_wide()
             fitted = block.numbers[used & ~held] if not used.all() or held.any() else block.numbers
             if len(fitted):
                 statistics.add(fitted[:, plain])
         self._refuse_nothing()
         return Layout(recipe, self.texts, self._numbers(numeric, plain, statistics), self._sorted())
+
+    def _refuse_wide(self) -> None:
+        """As soon as it is known: a category of a thousand levels takes little room, and thousands of them do not."""
+        made = sum(len(self.levels[name]) - 1 for name in self.recipe.categories if self.levels[name])
+        if made > MAX_COLUMNS:
+            raise Refused(f"The recipe makes more than {MAX_COLUMNS:,} columns, which is the most that is taken.")
 
     def _refuse_nothing(self) -> None:
         if not self.rows:

@@ -91,6 +91,7 @@ def test_means_and_norms_are_those_of_the_whole_column(tmp_path, monkeypatch):
         ("\n1,2\n", "empty line"),
         ("a,a\n1,2\n", 'column "a" twice'),
         ("a,b\n1,2,3\n", "cannot be read"),
+        ("a" * 501 + ",b\n1,2\n", "longer than 500 characters"),
         ("town\nBonn\n", "No column of the file is numeric"),
         ("t,a\nx,inf\n", 'Row 1 is infinite in column "a"'),
         (b"\xff\xfe\x00", "UTF-8"),

@@ -85,6 +85,7 @@ def test_new_rows_come_as_parquet_too(tmp_path: Path) -> None:
         ({"a": pa.array([{"b": 1}])}, 'Column "a" is nested'),
         ({"a": pa.array([b"x"])}, 'Column "a" is binary'),
         ({"a": pa.array([], pa.float64())}, "have no rows"),
+        ({"a" * 501: pa.array([1.0])}, "longer than 500 characters"),
         ({"a": pa.array(["x"])}, "No column of the file is numeric"),
         ({"a": pa.array([1.0]), "b": pa.array(["x" * 40_000])}, "a text of more than 32,768 characters"),
     ],

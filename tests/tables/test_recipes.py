@@ -150,6 +150,9 @@ def test_a_seeded_share_of_the_rows_is_kept_out_and_scaling_does_not_see_it(tmp_
     assert not np.array_equal(different[:, -1], matrix[:, -1])
 
 
+WIDE = tuple(f"c{i}" for i in range(23))
+
+
 @pytest.mark.parametrize(
     ("text", "more", "sentence"),
     [
@@ -157,6 +160,11 @@ def test_a_seeded_share_of_the_rows_is_kept_out_and_scaling_does_not_see_it(tmp_
             "a,b\n" + "".join(f"x{i},{i}\n" for i in range(1001)),
             {"columns": ("a",), "categories": ("a",)},
             "1,000 different",
+        ),
+        (
+            ",".join(WIDE) + ",y\n" + "".join(",".join([f"v{i}"] * len(WIDE)) + f",{i}\n" for i in range(900)),
+            {"columns": WIDE, "categories": WIDE},
+            "more than 20,000 columns, which is the most",
         ),
         ("a,b\n" + "x" * 201 + ",1\n", {"columns": ("a",), "categories": ("a",)}, "too long for a category"),
         ("a,b\nx,1\nx,2\n", {"columns": ("a",), "categories": ("a",), "first_level": "drop"}, "no column left"),
