@@ -10,7 +10,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -21,6 +22,7 @@ from marketplace.domain.errors import Conflict, NoRoom
 
 Kind = Literal["uploads", "matrices", "results", "answers", "partial"]
 CHUNK_BYTES = 1024 * 1024
+FLUSHES = 8  # that wait for the disk at the same time
 FULL = "The network's disk is full; try again when the operator has made room."
 
 
@@ -86,12 +88,21 @@ def temporary(*, reserved: bool = False) -> Iterator[IO[bytes]]:
     Raises:
         NoRoom: the disk is full.
     """
+    with refused_when_full(), tempfile.NamedTemporaryFile(dir=_incoming(), delete=False) as file:
+        try:
+            yield Reserved(file) if reserved else file  # type: ignore[misc]
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+
+
+@contextmanager
+def refused_when_full() -> Iterator[None]:
+    """
+    Raises:
+        NoRoom: the disk is full.
+    """
     try:
-        with tempfile.NamedTemporaryFile(dir=_incoming(), delete=False) as file:
-            try:
-                yield Reserved(file) if reserved else file  # type: ignore[misc]
-            finally:
-                Path(file.name).unlink(missing_ok=True)
+        yield
     except OSError as error:
         if is_full(error):
             raise NoRoom(FULL) from None
@@ -115,15 +126,11 @@ def reopened(kind: Kind, name: str) -> Iterator[IO[bytes]]:
         Conflict: somebody has it alone, or it is gone.
     """
     try:
-        with path(kind, name).open("r+b") as file:
+        with refused_when_full(), path(kind, name).open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             yield Reserved(file)  # type: ignore[misc]
     except (BlockingIOError, FileNotFoundError):
         raise Conflict("This file takes no more parts.") from None
-    except OSError as error:
-        if is_full(error):
-            raise NoRoom(FULL) from None
-        raise
 
 
 @contextmanager
@@ -151,6 +158,20 @@ def flush(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
+def flush_all(files: Sequence[IO[bytes]]) -> None:
+    """`flush` several files at the same time: who waits, waits for the disk, and it takes many at once."""
+    _at_once(flush, files)
+
+
+def _at_once(act: Callable[[Any], None], things: Collection[Any]) -> None:
+    if len(things) > 1:
+        with ThreadPoolExecutor(min(FLUSHES, len(things))) as threads:
+            list(threads.map(act, things))
+    else:
+        for each in things:
+            act(each)
+
+
 def keep(file: IO[bytes], kind: Kind, name: str, *, flushed: bool = False) -> Path:
     """Put a finished temporary file in its place, durably. The same content twice is one file.
 
@@ -163,19 +184,22 @@ def keep(file: IO[bytes], kind: Kind, name: str, *, flushed: bool = False) -> Pa
 
 
 def keep_all(files: Iterable[tuple[IO[bytes], Kind, str]]) -> None:
-    """`keep` several files that are flushed; those of one folder share its flush."""
+    """`keep` several files that are flushed. Their folders are flushed at the same time, each once."""
     folders = set()
     for file, kind, name in files:
         target = path(kind, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file.name, target)
         folders.add(target.parent)
-    for each in folders:
-        folder = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    _at_once(_flush_folder, folders)
+
+
+def _flush_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def delete(kind: Kind, name: str) -> None:

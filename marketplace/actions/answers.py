@@ -51,7 +51,7 @@ class Incoming:
 
 @dataclass(frozen=True)
 class _Received:
-    """An answer that is on the disk, the `number`-th of its batch."""
+    """An answer that was read, the `number`-th of its batch."""
 
     number: int
     file: IO[bytes]
@@ -79,7 +79,7 @@ def take_in(machine: Worker, answers: Sequence[Incoming]) -> list[None | Refused
     found = live.find_all(machine, {each.assignment_id for each in answers})
     said: dict[int, None | Refused] = {}
     received: dict[UUID, _Received] = {}
-    with ExitStack() as files:  # flushed outside of the transaction: it takes a while, and no lock is held yet
+    with ExitStack() as files:
         for number, answer in enumerate(answers):
             assignment = found.get(answer.assignment_id)
             if assignment is None:
@@ -124,7 +124,7 @@ def answer_bytes_max(assignment: Assignment) -> int:
 
 
 def _receive(number: int, answer: Incoming, assignment: Assignment, files: ExitStack) -> _Received:
-    """Have an answer on the disk, in a file that lives as long as `files`.
+    """Write an answer into a file that lives as long as `files`.
 
     Raises:
         Refused: it is empty, longer than any right one, or has another digest.
@@ -133,7 +133,6 @@ def _receive(number: int, answer: Incoming, assignment: Assignment, files: ExitS
     with ExitStack() as own:
         file = own.enter_context(storage.temporary())
         size = _copy(answer.body, file, answer.digest, answer_bytes_max(assignment))
-        storage.flush(file)
         files.push(own.pop_all())
     return _Received(number, file, Result(sha256=answer.digest, size_bytes=size, seconds=answer.seconds))
 
@@ -169,14 +168,11 @@ def _keep(machine: Worker, received: Mapping[UUID, _Received]) -> Collection[UUI
     """
 
     def keep(taken: Collection[UUID]) -> None:
-        try:
-            storage.keep_all((received[pk].file, "results", received[pk].result.sha256) for pk in taken)
-        except OSError as error:
-            if storage.is_full(error):
-                raise NoRoom(storage.FULL) from None
-            raise
+        storage.keep_all((received[pk].file, "results", received[pk].result.sha256) for pk in taken)
 
-    return write_results(machine, {pk: each.result for pk, each in received.items()}, keep)
+    with storage.refused_when_full():
+        storage.flush_all([each.file for each in received.values()])  # it takes a while, and no lock is held yet
+        return write_results(machine, {pk: each.result for pk, each in received.items()}, keep)
 
 
 def write_results(

@@ -23,7 +23,7 @@ from marketplace.models import Result, database_now
 logger = logging.getLogger(__name__)
 
 TOGETHER = 32  # answers that one batch takes
-SETTLE_AFTER_SECONDS = 0.25  # of checking, what was found so far is settled
+SETTLE_AFTER_SECONDS = 0.5  # of checking, what was found so far is settled
 LEASE_SECONDS = 30  # after which another verifier takes each by itself: one may have brought this one down
 SMALL_BYTES = 1_000_000  # of the data that the answer is checked against, and of the answer
 _job = "assignment__job"

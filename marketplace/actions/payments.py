@@ -20,7 +20,7 @@ def pay(verified: Sequence[Verified]) -> None:
     Raises:
         Conflict: somebody else ended one of them.
     """
-    workers = standing.lock_workers({each.assignment.worker_id for each in verified})
+    workers = standing.lock_earners({each.assignment.worker_id for each in verified})
     completed = {key: worker.jobs_completed for key, worker in workers.items()}
     lent = {key: worker.lent for key, worker in workers.items()}
     owed_to = treasury() if any(lent.values()) else None

@@ -24,7 +24,7 @@ from marketplace.actions.slashes import punish
 from marketplace.actions.traces import about
 from marketplace.domain import escrow
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
-from marketplace.models import Assignment, Event, HeldVerdict, Job, Result, Verdict, Worker, database_now
+from marketplace.models import Assignment, Dataset, Event, HeldVerdict, Job, Result, Verdict, Worker, database_now
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
 from marketplace.verification.fitted import finish
@@ -36,6 +36,13 @@ logger = logging.getLogger(__name__)
 
 ACTOR = standing.ACTOR
 SWEEP = 500  # held verdicts that one cycle settles
+CHECKED = (
+    *(field.name for field in Result._meta.fields),
+    *("assignment__state", "assignment__worker__name", "assignment__job__matrix"),
+    *(f"assignment__job__{name}" for name in ("model_type", "params", "seed", "features", "target", "request_id")),
+    *(f"assignment__job__dataset__{field.name}" for field in Dataset._meta.fields if field.name != "columns"),
+)
+PAID = ("reward", "request_id", "client__user", "escrow__kind", "escrow__name")  # what paying for a right answer reads
 
 
 @dataclass
@@ -46,17 +53,11 @@ class Checked:
     finding: Finding
     secret: int
     seconds: float
-    file: IO[bytes] | None = None  # an accepted answer's arrays, on the disk already
+    file: IO[bytes] | None = None  # an accepted answer's arrays, until they are in their place
 
     @property
     def right(self) -> bool:
         return self.finding.check.verdict == "accepted"
-
-    def keep(self) -> None:
-        """Put the arrays in their place, once: of a transaction that rolls back they stay there for the next."""
-        if self.file is not None:
-            storage.keep(self.file, "answers", str(self.result.assignment.job_id), flushed=True)
-            self.file = None
 
 
 def verify(*, assignment_id: UUID) -> str:
@@ -93,11 +94,8 @@ def check(result: Result, files: ExitStack) -> Checked | None:
         return None
     checked = Checked(result, finding, secret, seconds)
     if checked.right:
-        file = files.enter_context(storage.temporary())
-        save_archive(file, finding.arrays)
-        storage.flush(file)
-        # Kept once it is settled: a verifier that comes late must not put its arrays over those that were paid for.
-        checked.file = file
+        checked.file = files.enter_context(storage.temporary())
+        save_archive(checked.file, finding.arrays)
     return checked
 
 
@@ -121,9 +119,9 @@ def free_at(now: datetime) -> Q:
 
 
 def to_check() -> QuerySet[Result]:
-    """Results with all that checking and settling them reads."""
+    """Results with what checking them reads, and settling them of their assignments: rows of a hundred columns."""
     related = ("assignment__job__dataset", "assignment__job__matrix", "assignment__worker")
-    return Result.objects.select_related(*related).defer("assignment__job__dataset__columns")
+    return Result.objects.select_related(*related).only(*CHECKED)
 
 
 def task_of(job: Job) -> Task:
@@ -159,6 +157,8 @@ def _lock(results: Sequence[Result]) -> bool:
     The assignments are as they were when the results were leased: until its result is checked, nobody may change one.
     """
     rows = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("escrow", "client")
+    if len(results) > 1:  # which are all right
+        rows = rows.only(*PAID)
     jobs = rows.order_by("pk").in_bulk([result.assignment.job_id for result in results])
     unchecked = Result.objects.filter(pk__in=[result.pk for result in results], checked=False)
     if unchecked.update(checked=True, check_lease_expires_at=None) != len(results):
@@ -192,12 +192,12 @@ def settle(checked: Sequence[Checked]) -> str:
     Answers what came of them; "" where another settled one of them.
     """
     suspended: list[Worker] = []
+    storage.flush_all([each.file for each in checked if each.file])
     with transaction.atomic():
         if not _lock([each.result for each in checked]):
             transaction.set_rollback(True)
             return ""
-        for each in checked:
-            each.keep()
+        _keep(checked)
         verdicts = Verdict.objects.bulk_create(
             Verdict(assignment=each.result.assignment, **verdict_columns(each.finding.check, each.secret, each.seconds))
             for each in checked
@@ -209,6 +209,16 @@ def settle(checked: Sequence[Checked]) -> str:
     if suspended:
         broker.expel(suspended)
     return checked[0].finding.check.verdict
+
+
+def _keep(checked: Sequence[Checked]) -> None:
+    """Put the arrays of answers that are right in their place, once: if this rolls back, they stay there.
+
+    Not before it is settled: a verifier that comes late must not put its arrays over those that were paid for.
+    """
+    storage.keep_all((each.file, "answers", str(each.result.assignment.job_id)) for each in checked if each.file)
+    for each in checked:
+        each.file = None
 
 
 def _hold(checked: Sequence[Checked], verdicts: Sequence[Verdict]) -> None:

@@ -11,6 +11,11 @@ from marketplace.domain import reputation
 from marketplace.models import Assignment, Contributor, Event, ReputationChange, Worker, update_each
 
 ACTOR = "coordinator"
+# What a right answer moves or is moved by.
+EARNS = (
+    *("jobs_completed", "lent", "contributor__reputation", "contributor__verified", "contributor__user"),
+    *("contributor__wallet__kind", "contributor__wallet__name"),
+)
 
 
 def lock_worker(worker_id: Any) -> Worker:
@@ -18,17 +23,22 @@ def lock_worker(worker_id: Any) -> Worker:
 
     Whatever moves stake, a loan or reputation holds this lock, so that none reads what another is about to move.
     """
-    return lock_workers([worker_id])[worker_id]
+    _lock_contributors([worker_id])
+    related = ("contributor__wallet", "stake", "unbonding")
+    return Worker.objects.select_for_update(no_key=True, of=("self",)).select_related(*related).get(pk=worker_id)
 
 
-def lock_workers(worker_ids: Collection[Any]) -> dict[Any, Worker]:
-    """Several workers as `lock_worker` gives one, by their ids: contributors first, then workers, each in order."""
+def lock_earners(worker_ids: Collection[Any]) -> dict[Any, Worker]:
+    """Several workers, locked as `lock_worker` does it and each in order, with what `EARNS` names; by their ids."""
+    _lock_contributors(worker_ids)
+    workers = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("contributor__wallet")
+    return workers.only(*EARNS).order_by("pk").in_bulk(worker_ids)
+
+
+def _lock_contributors(worker_ids: Collection[Any]) -> None:
     theirs = Worker.objects.filter(pk__in=worker_ids).values("contributor")
     contributors = Contributor.objects.select_for_update(no_key=True).filter(pk__in=theirs)
     list(contributors.order_by("pk").values_list("pk"))
-    related = ("contributor__wallet", "stake", "unbonding")
-    workers = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related(*related)
-    return {worker.pk: worker for worker in workers.filter(pk__in=worker_ids).order_by("pk")}
 
 
 def credit(answers: Sequence[tuple[Contributor, Assignment]], *, actor: str) -> None:
