@@ -17,7 +17,7 @@ PARALLEL := -n $(PYTEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 CODE := computenet computenet_client marketplace workers tests benchmarks manage.py
 
 .DEFAULT_GOAL := help
-.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-all bench-live pictures docs lock clean
+.PHONY: help install run demo test check format test-fast test-sqlite test-postgres test-docs test-browser test-estimators test-versions chaos bench bench-throughput bench-all bench-live bench-table pictures docs lock clean
 .NOTPARALLEL:
 
 help: ## Show these lines
@@ -85,6 +85,9 @@ bench-all: $(DEV_STAMP) ## Everything that is measured, beside what it is held a
 
 bench-live: $(DEV_STAMP) ## What 200 open pages cost while 20 jobs a second end, for 5 minutes; then 1,000 pages
 	$(ENV_PYTHON) -m benchmarks.live
+
+bench-table: $(DEV_STAMP) ## A messy table of 3 GB, CSV and Parquet, through everything: memory of each process, answers (BENCH_ARGS="--small")
+	$(ENV_PYTHON) -m benchmarks.big_table $(BENCH_ARGS)
 
 pictures: $(DEV_STAMP) ## Pictures of every page, light and dark, wide and narrow, into docs/images/
 	$(ENV_PYTHON) -m tests.browser.pictures

@@ -237,7 +237,7 @@ MAX_DATASET_BYTES = env.int("MAX_DATASET_BYTES", default=16 * 1024**3)  # of a f
 UPLOAD_PART_BYTES = env.int("UPLOAD_PART_BYTES", default=8 * 1024**2)
 MAX_RESULT_BYTES = env.int("MAX_RESULT_BYTES", default=256 * 1024**2)
 BODY_IDLE_SECONDS = env.int("BODY_IDLE_SECONDS", default=30)  # without a byte, while a body is still to come
-MAX_MATRIX_CELLS = env.int("MAX_MATRIX_CELLS", default=200_000_000)
+MAX_MATRIX_CELLS = env.int("MAX_MATRIX_CELLS", default=400_000_000)
 MATRIX_AT_ONCE_CELLS = env.int("MATRIX_AT_ONCE_CELLS", default=4_000_000)
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 FILE_UPLOAD_TEMP_DIR = None

@@ -21,6 +21,7 @@ from workers.catalog.base import (
     Progress,
     headers,
 )
+from workers.catalog.mapped import column, columns
 from workers.limits import available_memory_bytes
 from workers.protocol import Fault, Specification
 from workers.settings import read_settings
@@ -107,14 +108,16 @@ def compute(
 
 
 def select(matrix: Float, spec: Specification) -> tuple[Float, Float | None]:
-    """X (rows × features) and y (rows,) of `spec`; a plain view of the map where X is all of it."""
-    features = spec["features"]
-    plain = np.asarray(matrix)
-    if features == list(range(plain.shape[1])):
-        X = plain
-    else:
-        X = np.ascontiguousarray(plain[:, features])
-    return X, None if spec["target"] is None else np.ascontiguousarray(plain[:, spec["target"]])
+    """X (rows × features) and y (rows,) of `spec`; X stays on the disk where it is large.
+
+    Raises:
+        Failed: the disk is full.
+    """
+    try:
+        X = np.asarray(columns(matrix, spec["features"]))
+    except OSError as problem:
+        raise Failed("worker", "The worker's disk has no room for the columns that are fitted.") from problem
+    return X, None if spec["target"] is None else column(matrix, spec["target"])
 
 
 def fits_in_memory(needed_bytes: int) -> bool:

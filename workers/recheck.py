@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel, Check, Float, ParameterError
+from workers.catalog.mapped import column, columns
 
 EXIT = {"accepted": 0, "rejected": 1, "inconclusive": 3}
 UNUSABLE = 2
@@ -52,7 +53,8 @@ def recheck(receipt: Mapping[str, Any], answer: Path, matrix: Path) -> tuple[Che
             "install the version of the worker that the network runs."
         )
     rows = np.load(matrix, mmap_mode="r", allow_pickle=False)
-    X, y = _columns(rows, receipt["features"], receipt["target"])
+    X = np.asarray(columns(rows, receipt["features"]))
+    y = None if receipt["target"] is None else column(rows, receipt["target"])
     params = model.clean(receipt["params"])
     arrays = _arrays(answer, model, params, X)
     rng = np.random.default_rng(int(verdict["seed"], 16))
@@ -70,12 +72,6 @@ def _attempt(receipt: Mapping[str, Any], sha256: str) -> Mapping[str, Any]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _columns(matrix: Float, features: Sequence[int], target: int | None) -> tuple[Float, Float | None]:
-    """X (rows × features) and y (rows,)."""
-    X = matrix if list(features) == list(range(matrix.shape[1])) else np.ascontiguousarray(matrix[:, features])
-    return X, None if target is None else np.ascontiguousarray(matrix[:, target])
 
 
 def _arrays(path: Path, model: CatalogModel, params: Mapping[str, Any], X: Float) -> dict[str, NDArray[Any]]:

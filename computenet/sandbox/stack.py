@@ -20,6 +20,9 @@ READY_SECONDS = 90.0
 # What ends by itself is started again after the pause, unless it has ended so many times within so many seconds.
 PAUSE_SECONDS = 1.0
 MOST_ENDS, WITHIN_SECONDS = 5, 60.0
+# The coordinator's Celery workers, each with its queues: one for all, or three as where there are more machines.
+TOGETHER = {"coordinator": "coordination,verification,reading"}
+APART = {"coordinator": "coordination", "verifier": "verification", "reader": "reading"}
 # What a GPU host gets of our environment: it is on the far side of the trust boundary, here as elsewhere.
 HOST_VARIABLES = ("PATH", "HOME", "USER", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "COMPUTENET_DEVICE")
 HOST_PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "OPENBLAS_", "MKL_")
@@ -44,8 +47,13 @@ class Stack:
     All of it ends with `stop`.
     """
 
-    def __init__(self, home: Home, port: int, show: Show, *, verbose: bool = False) -> None:
+    def __init__(
+        self, home: Home, port: int, show: Show, *, verbose: bool = False, workers: Mapping[str, str] = TOGETHER
+    ) -> None:
         """
+        Args:
+            workers: the coordinator's Celery workers by name, and the queues of each.
+
         Raises:
             SandboxError: the port is in use, or there is no Redis.
         """
@@ -57,6 +65,7 @@ class Stack:
         self.port = port
         self.address = f"http://127.0.0.1:{port}"
         self.processes = ProcessGroup(home.logs, show, verbose)
+        self.workers = workers
         self.environment: dict[str, str] = {}  # of the processes on the trusted side, once started
         self._redis: EmbeddedRedis | None = None
         if not os.environ.get("REDIS_URL"):
@@ -92,24 +101,16 @@ class Stack:
             + ["--port", str(self.port), "--no-proxy-headers", "--no-access-log", "--timeout-graceful-shutdown", "3"],
             kept,
         )
-        coordinator = self._start(
-            "coordinator",
-            [*python, "celery", "-A", "computenet", "worker", "-P", "threads", "-c", "4", "-l", "info"]
-            + [
-                "-Q",
-                "coordination,verification,reading",
-                "-n",
-                "coordinator@%h",
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
-            ],
-            pooled,
-            ready_when=r" ready\.( \[|$)",
-        )
+        celery = [*python, "celery", "-A", "computenet", "worker", "-P", "threads", "-c", "4", "-l", "info"]
+        celery += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+        workers = [
+            self._start(name, [*celery, "-Q", queues, "-n", f"{name}@%h"], pooled, ready_when=r" ready\.( \[|$)")
+            for name, queues in self.workers.items()
+        ]
         schedule = str(self.home.path / "beat-schedule")
         self._start("beat", [*python, "celery", "-A", "computenet.beat", "beat", "-s", schedule, "--pidfile="])
-        self.wait_for(coordinator)
+        for worker in workers:
+            self.wait_for(worker)
         self._wait_for_web()
         return prepared
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from marketplace import storage
 from marketplace.domain.errors import Refused
 from marketplace.tables.matrix import Column, MatrixWriter
+from workers.catalog.mapped import walk
 
 BLOCK_CELLS = 1_000_000
 MAX_COLUMNS = 20_000
@@ -182,4 +183,10 @@ def save_archive(file: IO[bytes], named: Mapping[str, NDArray]) -> None:
         for name, array in named.items():
             info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
             with archive.open(info, "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+                plain = np.asarray(array, order="C")
+                if plain.ndim == 0 or plain.dtype.kind not in "biuf":
+                    np.lib.format.write_array(member, plain, allow_pickle=False)
+                    continue
+                np.lib.format.write_array_header_1_0(member, np.lib.format.header_data_from_array_1_0(plain))
+                for rows in walk(plain, max(1, storage.CHUNK_BYTES // max(1, plain[:1].nbytes))):
+                    member.write(np.ascontiguousarray(plain[rows]).data)

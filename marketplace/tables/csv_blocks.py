@@ -73,9 +73,10 @@ def row_blocks(path: Path, shape: Shape, extent: Extent) -> Iterator[bytes]:
     Raises:
         Refused: no rows, one of more than 8 MiB, or a cell in quotation marks that does not end.
     """
-    # What begins where a cell may begin; one that is still open reaches to the end.
-    place = rb"(?:^|(?<=[" + re.escape(shape.delimiter.encode()) + rb"\r\n]))"
-    quoted = re.compile(place + rb'"[^"]*+(?:""[^"]*+)*+(?:(")|\Z)') if extent.has_quotes else None
+    # What begins where a cell may begin; one that is still open reaches to the end. The mark stands first in the
+    # pattern and what is before it is looked at then: so `re` goes from mark to mark, and not from byte to byte.
+    place = rb'"(?:(?<=[' + re.escape(shape.delimiter.encode()) + rb'\r\n]")|(?<=\A"))'
+    quoted = re.compile(place + rb'[^"]*+(?:""[^"]*+)*+(?:(")|\Z)') if extent.has_quotes else None
     with path.open("rb") as file:
         head = file.read(MAX_LINE_BYTES + 2)
         ends = [end.end() for end in islice(BYTES_LINE_END.finditer(head), shape.header_lines)]

@@ -13,6 +13,7 @@ from marketplace.verification.answers import read_answer
 from workers.catalog import MODELS
 from workers.catalog.backend import find_backend
 from workers.catalog.base import AnswerError, CatalogModel, Check, DataError, no_progress
+from workers.catalog.mapped import column, columns
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,9 @@ class Finding:
 
 
 def load(task: Task) -> tuple[NDArray, NDArray | None]:
-    """X (rows × features) and y (rows,). X stays on the disk where its columns are neighbours."""
+    """X (rows × features) and y (rows,). X stays on the disk where it is large."""
     matrix = open_array(task.matrix)
-    first, count = task.features[0], len(task.features)
-    neighbours = task.features == list(range(first, first + count))
-    X = matrix[:, first : first + count] if neighbours else np.ascontiguousarray(matrix[:, task.features])
-    return X, None if task.target is None else np.ascontiguousarray(matrix[:, task.target])
+    return np.asarray(columns(matrix, task.features)), None if task.target is None else column(matrix, task.target)
 
 
 def check_answer(task: Task, answer_path: Path, secret: int) -> Finding:

@@ -10,6 +10,8 @@ import array_api_compat.numpy as numpy_namespace
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.catalog.mapped import walk
+
 BLOCK_BYTES_NUMPY = 2 << 20  # a block and its products stay in a core's cache
 BLOCK_BYTES_DEVICE = 256 << 20
 
@@ -64,11 +66,12 @@ class Backend:
             yield rows, self.asarray(X[rows], dtype)
 
 
-def row_slices(X: NDArray[np.float64], block_bytes: int = BLOCK_BYTES_NUMPY) -> Iterator[slice]:
-    """Slices of rows of `X` that hold about `block_bytes` each (at least one row)."""
+def row_slices(
+    X: NDArray[np.float64], block_bytes: int = BLOCK_BYTES_NUMPY, into: NDArray[np.float64] | None = None
+) -> Iterator[slice]:
+    """Slices of rows of `X` that hold about `block_bytes` each (at least one row); `into`: see `walk`."""
     size = max(1, block_bytes // max(1, 8 * X.shape[1]))
-    for start in range(0, X.shape[0], size):
-        yield slice(start, min(start + size, X.shape[0]))
+    yield from walk(X, size, into)
 
 
 NUMPY = Backend("numpy", numpy_namespace, "cpu", "float64")

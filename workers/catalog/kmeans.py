@@ -25,6 +25,7 @@ from workers.catalog.base import (
 )
 from workers.catalog.kmeans_check import Job, Wrong
 from workers.catalog.lloyd import Means, Nearest, Trajectory, lloyd
+from workers.catalog.mapped import KEPT_BYTES, made, release, take
 
 METHOD = "trajectory: the largest error of a centre against the mean of its rows, over its tolerance"
 BOUND = (
@@ -188,7 +189,7 @@ def _job(X: Float, params: Params, seed: int, visit: Callable[[slice, Float, Flo
     if not (np.isfinite(sample.shift).all() and sample.spread < 1e290):
         raise DataError("The numbers are too large: scale the columns to below 1e100.")
     stop = params["tol"] * sample.spread / X.shape[1]
-    points = np.asarray(X[sample.rows])
+    points = take(X, sample.rows)
     noise = sample.spread * k * k / len(points) if sample.partial else 0.0
     pilot_stop = max(stop, PILOT_STILL * noise)
     return Job(X, points, sample, stop, pilot_stop, k, params["n_init"], params["max_iter"], seed)
@@ -223,12 +224,18 @@ def _verify(X: Float, params: Params, seed: int, answer: Answer, rng: np.random.
         DataError, Wrong
     """
     omega = rng.standard_normal((X.shape[1], kmeans_check.PROJECTIONS))
-    projected = np.empty((omega.shape[1], len(X)))
+    projected, written = made((omega.shape[1], len(X)), X), 0
 
     def project(rows: slice, block: Float, level: Float) -> None:
+        nonlocal written
         projected[:, rows] = (block @ omega - level @ omega).T
+        written += len(block)
+        if 8 * len(projected) * written >= KEPT_BYTES:
+            release(projected)
+            written = 0
 
     job = _job(X, params, seed, project)
+    release(projected)
     start = kmeans_replay.check_pilots(job, answer, rng)
     return kmeans_check.check_last(job, answer, start, omega, projected, rng)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from workers.catalog.base import Answer, Float
 from workers.catalog.kmeans_start import Sample
 from workers.catalog.lloyd import Labels, Rows, fill_empty
+from workers.catalog.mapped import take
 
 TIE = 1e-5
 MEANS_TOLERANCE = 1e-6
@@ -124,7 +125,7 @@ def check_last(
             _move(sums[step], counts[step], part, old, -1)
             _move(sums[step], counts[step], part, new, 1)
         seen[step] = labels[picked]
-    values, last, worst, size = X[picked] - job.shift, start, 0.0, steps_at_once(len(picked), k)
+    values, last, worst, size = take(X, picked) - job.shift, start, 0.0, steps_at_once(len(picked), k)
     for few in (slice(first, first + size) for first in range(0, len(trajectory), size)):
         after = np.asarray(trajectory[few])
         before = np.concatenate([last[None], after[:-1]])
@@ -132,7 +133,7 @@ def check_last(
         worst = max(worst, _check_means(job, few.start, omega, sums[few], counts[few], before, after))
         last = after[-1]
     more = np.sort(rng.choice(n, size=min(LAST_SAMPLE, n), replace=False))
-    check_labels(X[more] - job.shift, labels[None, more], before[-1:] - job.shift)
+    check_labels(take(X, more) - job.shift, labels[None, more], before[-1:] - job.shift)
     if len(trajectory) < job.steps_max:
         check_stop(float(((last - before[-1]) ** 2).sum()), job.stop)
     return worst

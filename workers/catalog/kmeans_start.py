@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.catalog.base import Float
+from workers.catalog.mapped import take
 from workers.catalog.shifted import shift_of
 
 SAMPLED_ABOVE = 4000  # rows; of fewer, a sample would leave out what is rare and save little
@@ -51,7 +52,7 @@ def draw_sample(X: Float, k: int, seed: int, visit: Callable[[slice, Float, Floa
     pass: the slice of rows, a block, and what to subtract from the block for X - shift.
     """
     n, size = len(X), sample_size(len(X), k)
-    found = shift_of(X[np.sort(generator(seed, 0).integers(n, size=min(n, 1024)))])
+    found = shift_of(take(X, np.sort(generator(seed, 0).integers(n, size=min(n, 1024)))))
     shift, level = found.near, found.near - found.row
     squared, constant = np.empty(n), float(level @ level)
     for rows, block in found.blocks(X):
@@ -65,11 +66,15 @@ def draw_sample(X: Float, k: int, seed: int, visit: Callable[[slice, Float, Floa
     if size == n or not 0.0 < spread < np.inf:
         return Sample(np.arange(size), np.full(size, n / size), shift, spread, size < n)
     unit = 2.0 ** (np.floor(np.log2(spread)) - 20)
-    shares = np.rint(squared / unit).astype(np.int64) + round(spread / unit)
-    cumulative = np.cumsum(shares)
+    np.rint(np.divide(squared, unit, out=squared), out=squared)
+    cumulative = squared.astype(np.int64)
+    del squared  # of tall data these are what a check holds
+    cumulative += round(spread / unit)
+    np.cumsum(cumulative, out=cumulative)
     marks = generator(seed, 3).random(size) * float(cumulative[-1])
     drawn = np.sort(np.minimum(np.searchsorted(cumulative, marks, side="right"), n - 1))
-    return Sample(drawn, float(cumulative[-1]) / shares[drawn] / size, shift, spread, True)
+    shares = cumulative[drawn] - np.where(drawn > 0, cumulative[drawn - 1], 0)
+    return Sample(drawn, float(cumulative[-1]) / shares / size, shift, spread, True)
 
 
 def draw_starts(sample: Sample, centred: Float, k: int, seed: int, starts: int) -> tuple[NDArray[np.int64], Float]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from workers.catalog.backend import NUMPY, Backend, row_slices
 from workers.catalog.base import DataError, Float, Progress
+from workers.catalog.mapped import some
 from workers.catalog.shifted import SHIFT_ROWS
 
 RANK_TOLERANCE = 1e-6  # singular values of standardised columns, relative to the largest
@@ -100,7 +101,7 @@ def centre(X: Float, y: Float) -> Centre:
         DataError: the target varies so little that its squares underflow.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        shift = X[:: max(1, len(X) // SHIFT_ROWS)].mean(axis=0)
+        shift = some(X, SHIFT_ROWS).mean(axis=0)
         total = np.zeros(X.shape[1])
         for rows in row_slices(X):
             total += np.ones(rows.stop - rows.start) @ (X[rows] - shift)

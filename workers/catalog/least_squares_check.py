@@ -12,6 +12,7 @@ import numpy as np
 from workers.catalog import least_squares
 from workers.catalog.base import Check, DataError, Float
 from workers.catalog.least_squares import Centre, Gradient, Moments
+from workers.catalog.mapped import take
 from workers.catalog.shifted import find_shift
 
 SAMPLES = 4
@@ -95,7 +96,7 @@ def sketch(problem: Problem, b: Float, intercept: float, rng: np.random.Generato
             middle, found = at_answer(problem, b)
         except DataError as error:
             return Check("inconclusive", method, str(error))
-        sampled = [middle.apply(X[pick]) for pick in picks]
+        sampled = [middle.apply(take(X, pick)) for pick in picks]
         reach = np.max([np.abs(part).max(axis=0) for part in sampled], axis=0)
         scale = least_squares.scales(reach, sampled, picks.size, problem.alpha / rows)
         if not np.isfinite(scale).all() or (reach <= 1e-9 * np.abs(middle.mean)).any() or (reach < 1e-300).any():

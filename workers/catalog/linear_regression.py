@@ -96,17 +96,22 @@ class LinearRegression(CatalogModel):
         b = np.asarray(answer["coefficients"], dtype=np.float64)
         at = least_squares.centre(X, target)
         # Centred, for X @ b + intercept cancels where a mean is far above the spread.
-        explained = np.concatenate([at.apply(X[rows]) @ b for rows in row_slices(X)])
-        mse = float(np.mean((at.y_centred - explained) ** 2))
-        variance = float(np.mean(at.y_centred**2))
+        explained = np.empty(len(X))
+        for rows in row_slices(X):
+            explained[rows] = at.apply(X[rows]) @ b
+        rest = at.y_centred - explained
+        mse = float(np.mean(np.square(rest, out=rest)))
+        variance = float(np.mean(np.square(at.y_centred, out=rest)))
+        explained += at.y_mean
         result: dict[str, Any] = {
             "coefficients": b,
             "intercept": at.y_mean - float(at.mean @ b),
             "mse": mse,
             "rmse": mse**0.5,
             "r2": 1.0 - mse / variance if variance > 0 else (1.0 if mse == 0 else 0.0),
-            "predictions": explained + at.y_mean,
+            "predictions": explained,
         }
+        del at, rest  # of a tall matrix these are what is held
         return result | self.errors(X, target, params, mse)
 
     def errors(self, X: Float, y: Float, params: Params, mse: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from workers.catalog.backend import Backend, row_slices
 from workers.catalog.base import Float
 from workers.catalog.kmeans_start import generator
+from workers.catalog.mapped import take
 
 RESEEDED_STEPS = 10
 BLOCK_BYTES = 8 << 20  # few calls of the BLAS a step: on a busy machine each waits for its threads
@@ -52,7 +53,7 @@ class Means:
         self.mass += np.bincount(new, moved, minlength=k) - np.bincount(old, moved, minlength=k)
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            values = self.X[rows[part]] - self.shift
+            values = take(self.X, rows[part]) - self.shift
             if moved is not None:
                 values *= moved[part, None]
             for labels, sign in ((new[part], 1.0), (old[part], -1.0)):
@@ -78,7 +79,7 @@ def fill_empty(
     if empty.any():
         if step < RESEEDED_STEPS:
             drawn = generator(seed, 2, run, step).integers(len(X), size=len(centroids))
-            centroids[empty] = X[np.sort(drawn[empty])]
+            centroids[empty] = take(X, np.sort(drawn[empty]))
         else:
             centroids[empty] = before[empty]
     return centroids

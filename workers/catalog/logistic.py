@@ -28,13 +28,20 @@ class Excess:
 
 
 def sigmoid(z: Float) -> Float:
+    """1 / (1 + exp(−z)), with one new array."""
+    found = np.negative(z, out=np.empty(np.shape(z)))
     with np.errstate(over="ignore"):
-        return np.asarray(1.0 / (1.0 + np.exp(-z)))
+        np.exp(found, out=found)
+    found += 1.0
+    return np.divide(1.0, found, out=found)
 
 
 def scores(X: Float, w: Float) -> Float:
     """X w, in blocks of rows (n,)."""
-    return np.concatenate([X[rows] @ w for rows in row_slices(X)])
+    found = np.empty(len(X))
+    for rows in row_slices(X):
+        found[rows] = X[rows] @ w
+    return found
 
 
 def best_intercept(z: Float, positive: int) -> float:
@@ -45,7 +52,8 @@ def best_intercept(z: Float, positive: int) -> float:
     c = float(np.clip(np.log(positive / (n - positive)) - float(np.median(z)), low, high))
     for _ in range(INTERCEPT_STEPS):
         p = sigmoid(z + c)
-        value, slope = float(p.sum()) - positive, float((p * (1 - p)).sum())
+        value = float(p.sum()) - positive
+        slope = float(np.multiply(p, 1 - p, out=p).sum())
         if value > 0:
             high = c
         else:
@@ -60,7 +68,9 @@ def best_intercept(z: Float, positive: int) -> float:
 
 def objective(z: Float, signs: Float, w: Float, C: float) -> float:
     """P at scores `z` that hold the intercept."""
-    return 0.5 * float(w @ w) + C * float(np.logaddexp(0.0, -signs * z).sum())
+    short = np.multiply(signs, z)
+    np.logaddexp(0.0, np.negative(short, out=short), out=short)
+    return 0.5 * float(w @ w) + C * float(short.sum())
 
 
 def excess(X: Float, signs: Float, w: Float, c: float, C: float) -> Excess:
@@ -69,7 +79,11 @@ def excess(X: Float, signs: Float, w: Float, c: float, C: float) -> Excess:
     if not np.isfinite(z).all():
         return Excess(np.inf, np.inf, 0.0)
     best = best_intercept(z, int((signs > 0).sum()))
-    pull = signs * sigmoid(-signs * (z + best))
+    short = z + best
+    short *= signs
+    pull = sigmoid(np.negative(short, out=short))
+    del short
+    pull *= signs
     gradient = w.copy()
     for rows in row_slices(X):
         gradient -= C * (X[rows].T @ pull[rows])

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.catalog import least_squares, logistic
-from workers.catalog.backend import NUMPY, Backend
+from workers.catalog.backend import NUMPY, Backend, row_slices
 from workers.catalog.base import (
     Answer,
     ArraySpec,
@@ -22,6 +22,7 @@ from workers.catalog.base import (
     no_progress,
     refused_unread,
 )
+from workers.catalog.mapped import made
 
 CLASSES_MAX = 50
 FEATURES_MAX = 4096
@@ -68,12 +69,12 @@ class LogisticRegression(CatalogModel):
     def fit(
         self, X: Float, y: Float | None, params: Params, seed: int, *, backend: Backend, progress: Progress
     ) -> dict[str, NDArray[Any]]:
-        _, problems = _problems(y)
-        at = least_squares.moments(X, problems[0], 0.0)
+        target, _, positives = _classes(y)
+        at = least_squares.moments(X, _signs(target, positives[0]), 0.0)
         found = []
-        for number, signs in enumerate(problems):
-            progress(number / len(problems), f"fit {number + 1} of {len(problems)}")
-            found.append(logistic.newton(X, signs, params["C"], at, backend))
+        for number, label in enumerate(positives):
+            progress(number / len(positives), f"fit {number + 1} of {len(positives)}")
+            found.append(logistic.newton(X, _signs(target, label), params["C"], at, backend))
         return {"coefficients": np.array([w for w, _ in found]), "intercept": np.array([c for _, c in found])}
 
     def check(
@@ -83,36 +84,38 @@ class LogisticRegression(CatalogModel):
         if refused is not None:
             return refused
         try:
-            _, problems = _problems(y)
-            if len(answer["coefficients"]) != len(problems):
-                reason = f"There must be {len(problems)} rows of coefficients for these classes."
+            target, _, positives = _classes(y)
+            if len(answer["coefficients"]) != len(positives):
+                reason = f"There must be {len(positives)} rows of coefficients for these classes."
                 return Check("rejected", "shapes and dtypes", reason, fault="worker")
-            found = _measure(X, problems, params["C"], answer)
+            found = _measure(X, target, positives, params["C"], answer)
             if found.verdict == "accepted":
                 return found
             own = self.fit(X, y, params, seed, backend=NUMPY, progress=no_progress)
         except DataError as error:
             return Check("inconclusive", METHOD, str(error), fault="job")
-        if _measure(X, problems, params["C"], own).verdict != "accepted":
+        if _measure(X, target, positives, params["C"], own).verdict != "accepted":
             reason = "The columns' scales differ so much that rounding decides the answer: scale the columns."
             return Check("inconclusive", METHOD, reason, found.measured, 1.0, fault="job")
         return found
 
     def present(self, X: Float, y: Float | None, params: Params, answer: Answer) -> dict[str, Any]:
-        classes, problems = _problems(y)
+        target, classes, positives = _classes(y)
         coefficients = np.asarray(answer["coefficients"], dtype=np.float64)
-        rows = [logistic.scores(X, w) for w in coefficients]
-        intercept = np.array(
-            [logistic.best_intercept(z, int((signs > 0).sum())) for z, signs in zip(rows, problems, strict=True)]
-        )
-        z = np.column_stack(rows) + intercept
-        chance = logistic.sigmoid(z)
-        if len(classes) == 2:
-            chance = np.column_stack([1.0 - chance[:, 0], chance[:, 0]])
-            best = (z[:, 0] > 0).astype(np.int64)
-        else:
-            best = z.argmax(axis=1)
-            chance = chance / np.maximum(chance.sum(axis=1, keepdims=True), 1e-300)
+        intercept = np.array([
+            logistic.best_intercept(logistic.scores(X, w), int((target == label).sum()))
+            for w, label in zip(coefficients, positives, strict=True)
+        ])  # fmt: skip
+        best, chances = np.empty(len(X), dtype=np.int64), made((len(X), len(classes)), X)
+        for rows in row_slices(X, into=chances):
+            z = np.column_stack([X[rows] @ w for w in coefficients]) + intercept
+            chance = logistic.sigmoid(z)
+            if len(classes) == 2:
+                chances[rows] = np.column_stack([1.0 - chance[:, 0], chance[:, 0]])
+                best[rows] = z[:, 0] > 0
+            else:
+                chances[rows] = chance / np.maximum(chance.sum(axis=1, keepdims=True), 1e-300)
+                best[rows] = z.argmax(axis=1)
         predictions = classes[best]
         return {
             "classes": classes,
@@ -120,7 +123,7 @@ class LogisticRegression(CatalogModel):
             "intercept": intercept,
             "accuracy": float(np.mean(predictions == y)),
             "predictions": predictions,
-            "probabilities": chance,
+            "probabilities": chances,
         }
 
 
@@ -130,11 +133,11 @@ def tolerance(objective: float, C: float, features: int) -> float:
     return max(min(1e-6 * objective, 5e-4 * C * features), 1e-12 * objective)
 
 
-def _measure(X: Float, problems: list[Float], C: float, answer: Answer) -> Check:
+def _measure(X: Float, y: Float, positives: Float, C: float, answer: Answer) -> Check:
     worst, relative = 0.0, 0.0
     with np.errstate(all="ignore"):
-        for signs, w, c in zip(problems, answer["coefficients"], answer["intercept"], strict=True):
-            found = logistic.excess(X, signs, np.asarray(w), float(c), C)
+        for label, w, c in zip(positives, answer["coefficients"], answer["intercept"], strict=True):
+            found = logistic.excess(X, _signs(y, label), np.asarray(w), float(c), C)
             allowed = tolerance(found.objective, C, X.shape[1])
             ratio = found.bound / allowed
             if not ratio <= 1.0:
@@ -145,8 +148,8 @@ def _measure(X: Float, problems: list[Float], C: float, answer: Answer) -> Check
     return Check("accepted", METHOD, reason, worst, 1.0, BOUND.format(relative))
 
 
-def _problems(y: Float | None) -> tuple[Float, list[Float]]:
-    """The classes, ascending, and the signs (n,) of each fit.
+def _classes(y: Float | None) -> tuple[Float, Float, Float]:
+    """The target, its classes in ascending order, and of these the ones that are fitted against the rest.
 
     Raises:
         DataError: no target, one class, or more than 50.
@@ -158,8 +161,12 @@ def _problems(y: Float | None) -> tuple[Float, list[Float]]:
         raise DataError(
             f"The target has {len(classes)} different values: a logistic regression takes 2 to {CLASSES_MAX} classes."
         )
-    positives = classes[1:] if len(classes) == 2 else classes
-    return classes, [np.where(y == label, 1.0, -1.0) for label in positives]
+    return y, classes, classes[1:] if len(classes) == 2 else classes
+
+
+def _signs(y: Float, label: float) -> Float:
+    """1 where the target is `label`, else −1."""
+    return np.where(y == label, 1.0, -1.0)
 
 
 MODEL = LogisticRegression()

@@ -19,6 +19,7 @@ from workers.catalog.base import (
     Progress,
     refused_unread,
 )
+from workers.catalog.mapped import made
 from workers.catalog.shifted import find_shift
 
 SIDE_MAX = 4096  # min(rows, features): a Gram matrix of 128 MiB
@@ -103,13 +104,16 @@ class PCA(CatalogModel):
         largest = np.argmax(np.abs(basis), axis=1)
         components = basis * np.where(basis[np.arange(kept), largest] < 0, -1.0, 1.0)[:, None]
         total = float(values.sum())
+        moved = made((len(X), kept), X)
+        for rows in row_slices(X, into=moved):
+            moved[rows] = (X[rows] - mean) @ components.T
         return {
             "n_components": kept,
             "components": components,
             "explained_variance": values[:kept] / (len(X) - 1),
             "explained_variance_ratio": values[:kept] / total if total > 0 else np.zeros(kept),
             "mean": mean,
-            "transformed_data": np.concatenate([(X[rows] - mean) @ components.T for rows in row_slices(X)]),
+            "transformed_data": moved,
         }
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from workers.catalog.backend import row_slices
 from workers.catalog.base import Float
+from workers.catalog.mapped import some
 
 BLOCK_BYTES = 1 << 20  # a block is read by several products while it is in a core's second-level cache
 SHIFT_ROWS = 256  # about how many rows give the shift
@@ -43,13 +44,13 @@ class Shift:
             yield rows, np.subtract(X[rows], self.row, out=held[: rows.stop - rows.start])
 
 
-def shift_of(some: Float) -> Shift:
-    """Of the rows `some`. X − near is exact where a column's values lie within a factor of two (Sterbenz)."""
-    near = some.mean(axis=0)
-    far = np.abs(near) > NEAR * some.std(axis=0)
+def shift_of(rows: Float) -> Shift:
+    """Of these rows. X − near is exact where a column's values lie within a factor of two (Sterbenz)."""
+    near = rows.mean(axis=0)
+    far = np.abs(near) > NEAR * rows.std(axis=0)
     return Shift(near, near if far.any() else np.zeros(len(near)))
 
 
 def find_shift(X: Float) -> Shift:
     """Of evenly spaced rows."""
-    return shift_of(X[:: max(1, len(X) // SHIFT_ROWS)])
+    return shift_of(some(X, SHIFT_ROWS))
