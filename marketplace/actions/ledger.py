@@ -4,19 +4,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
-from marketplace.domain.ledger import AccountKind, AccountView, Code, Move, settle
+from marketplace.domain.ledger import AccountKind, AccountView, Code, Move, overdrawn, settle
 from marketplace.models import Account, Job, Transfer
 
-# A statement is whole or not at all, and this one locks in the order of ids, as `post` does. What it reads of the
-# accounts is what they are once they are locked; where that does not allow the transfer it writes nothing.
+# A statement is whole or not at all. The insertion's trigger locks both accounts, in the order of ids, as `post` does.
+# Where what is read here does not allow the transfer, nothing is written.
 MOVE = """
-WITH locked AS MATERIALIZED (
-  SELECT id, kind, name, balance FROM marketplace_account
-  WHERE id = %(source)s OR (kind = %(kind)s AND name = %(name)s) ORDER BY id {lock})
 INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key, job_id)
-SELECT s.id, d.id, %(amount)s, %(code)s, %(key)s, %(job)s FROM locked s, locked d
+SELECT s.id, d.id, %(amount)s, %(code)s, %(key)s, %(job)s FROM marketplace_account s, marketplace_account d
 WHERE s.id = %(source)s AND d.kind = %(kind)s AND d.name = %(name)s AND d.id <> s.id
   AND (s.balance >= %(amount)s OR s.kind = 'issuance')
 RETURNING id, destination_id"""
@@ -107,6 +104,7 @@ def move(
     None, and nothing is written, where there is no such account, or too little in `source`: `post` then says which.
 
     Raises:
+        InsufficientFunds: somebody else took out of `source` meanwhile what this would have taken.
         IntegrityError: the key was used before.
     """
     given: dict[str, Any] = {
@@ -118,10 +116,14 @@ def move(
         "key": key,
         "job": Job._meta.pk.get_db_prep_value(job.pk, connection) if job else None,
     }
-    lock = "" if connection.vendor == "sqlite" else "FOR NO KEY UPDATE"
-    with connection.cursor() as cursor:
-        cursor.execute(MOVE.format(lock=lock), given)
-        row = cursor.fetchone()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(MOVE, given)
+            row = cursor.fetchone()
+    except IntegrityError as refusal:
+        if (held := _held(refusal)) is None:
+            raise
+        raise overdrawn(source.name, held, amount) from refusal
     if row is None:
         return None
     made = Transfer.from_db(
@@ -131,3 +133,9 @@ def move(
     )
     made.source, made.job = source, job
     return made
+
+
+def _held(refusal: IntegrityError) -> int | None:
+    """What the source held once it was locked, where PostgreSQL's trigger refused an overdraft for it."""
+    said = getattr(refusal.__cause__, "diag", None)
+    return int(said.message_detail) if said and said.message_primary == "an account is never overdrawn" else None

@@ -91,10 +91,14 @@ def settle(accounts: Mapping[int, AccountView], moves: Iterable[Move]) -> dict[i
         if move.source == move.destination or (source.kind, destination.kind) not in ALLOWED[move.code]:
             raise ValueError(f"{move.code} does not go from {source.kind} to {destination.kind}")
         if source.kind is not K.ISSUANCE and balances[move.source] < move.amount:
-            raise InsufficientFunds(
-                f"{source.name} has {in_words(balances[move.source])}, "
-                f"which is less than the {in_digits(move.amount)} that this takes."
-            )
+            raise overdrawn(source.name, balances[move.source], move.amount)
         balances[move.source] -= move.amount
         balances[move.destination] += move.amount
     return balances
+
+
+def overdrawn(name: str, held: int, amount: int) -> InsufficientFunds:
+    """The refusal of `amount` micro-tokens out of an account that holds less."""
+    return InsufficientFunds(
+        f"{name} has {in_words(held)}, which is less than the {in_digits(amount)} that this takes."
+    )

@@ -1,9 +1,11 @@
 -- What the database refuses whoever asks, on PostgreSQL. `migrate` drops these triggers first and makes them again after.
 -- The same rules as sqlite.sql, in the same order; a test holds the two to the same refusals.
 --
--- A condition that looks into no table costs PL/pgSQL about a microsecond; one with a subquery is planned and set up as a
--- statement of its own, whether or not the subquery is needed in the end. So what a row itself tells comes first, in an
--- IF around the one that asks.
+-- A condition with a subquery is planned and set up as a statement of its own, whether or not the subquery is needed in the
+-- end; so what a row itself tells comes first, in an IF around the one that asks. One that looks into no table is set up
+-- again in each transaction, in proportion to its length: so what hardly ever holds lies in a branch of its own, a long list
+-- is one of texts and not of rows, and a trigger on columns that a transfer does not set is not called at all. A CHECK is
+-- read from its text again in each statement, which is dearer: what these triggers refuse has none.
 
 CREATE FUNCTION cn_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -16,33 +18,45 @@ BEGIN
   IF NEW.balance <> 0 OR NEW.last_transfer <> 0 THEN
     RAISE EXCEPTION 'an account starts empty' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
+  IF NEW.kind NOT IN ('wallet', 'escrow', 'stake', 'unbonding', 'treasury', 'issuance') THEN
+    RAISE EXCEPTION 'an account is of a known kind' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
   RETURN NEW;
 END $$;
 CREATE TRIGGER cn_account_insert BEFORE INSERT ON marketplace_account
   FOR EACH ROW EXECUTE FUNCTION cn_account_insert();
 
--- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
--- trigger leaves none such behind, so a hand finds none. Who is erased keeps their accounts, under a
--- number: then the name alone changes.
-CREATE FUNCTION cn_account_update() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Who is erased keeps their accounts, under a number: then the name alone changes.
+CREATE FUNCTION cn_account_identity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF (NEW.id, NEW.kind, NEW.created_at) IS DISTINCT FROM (OLD.id, OLD.kind, OLD.created_at)
     OR NEW.name <> OLD.name AND NOT (NEW.name = 'erased-' || OLD.id AND OLD.kind IN ('wallet', 'stake', 'unbonding')
       AND NEW.balance = OLD.balance AND NEW.last_transfer = OLD.last_transfer) THEN
     RAISE EXCEPTION 'an account keeps its identity' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  IF NEW.name = OLD.name THEN
-    IF NOT EXISTS (
-      SELECT 1 FROM marketplace_transfer t
-      WHERE t.id = NEW.last_transfer AND t.id > OLD.last_transfer
-        AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
-          OR (t.destination_id = OLD.id AND NEW.balance = OLD.balance + t.amount))) THEN
-      RAISE EXCEPTION 'a balance is moved by a transfer alone' USING ERRCODE = 'integrity_constraint_violation';
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_account_identity BEFORE UPDATE OF id, kind, name, created_at ON marketplace_account
+  FOR EACH ROW EXECUTE FUNCTION cn_account_identity();
+
+-- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
+-- trigger leaves none such behind, so a hand finds none.
+CREATE FUNCTION cn_account_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (
+    SELECT 1 FROM marketplace_transfer t
+    WHERE t.id = NEW.last_transfer AND t.id > OLD.last_transfer
+      AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
+        OR (t.destination_id = OLD.id AND NEW.balance = OLD.balance + t.amount))
+      AND (NEW.balance >= 0 OR OLD.kind = 'issuance')) THEN
+    IF NEW.balance < 0 AND OLD.kind <> 'issuance' THEN
+      RAISE EXCEPTION 'an account is never overdrawn' USING ERRCODE = 'check_violation', DETAIL = OLD.balance;
     END IF;
+    RAISE EXCEPTION 'a balance is moved by a transfer alone' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER cn_account_update BEFORE UPDATE ON marketplace_account
+CREATE TRIGGER cn_account_update BEFORE UPDATE OF balance, last_transfer ON marketplace_account
   FOR EACH ROW EXECUTE FUNCTION cn_account_update();
 CREATE TRIGGER cn_account_delete BEFORE DELETE ON marketplace_account
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('an account is never deleted');
@@ -50,23 +64,34 @@ CREATE TRIGGER cn_account_truncate BEFORE TRUNCATE ON marketplace_account
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('an account is never deleted');
 
 -- transfers --------------------------------------------------------------------------------------------------------
+-- It locks both accounts, in the order of their ids, so that nobody moves them until this has; and its own id, which was
+-- drawn before, is drawn anew where a newer transfer was faster to the lock: an account follows its transfers in order.
 CREATE FUNCTION cn_transfer_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  kinds text;
+  newest bigint;
 BEGIN
-  IF NOT EXISTS (
-    SELECT 1 FROM marketplace_account s, marketplace_account d
-    WHERE s.id = NEW.source_id AND d.id = NEW.destination_id AND (NEW.code, s.kind, d.kind) IN (
-      ('mint', 'issuance', 'treasury'), ('mint', 'issuance', 'wallet'),
-      ('grant', 'treasury', 'wallet'),
-      ('lend', 'treasury', 'stake'), ('lend', 'wallet', 'treasury'),
-      ('hold', 'wallet', 'escrow'),
-      ('capture', 'escrow', 'wallet'), ('fee', 'escrow', 'treasury'), ('void', 'escrow', 'wallet'),
-      ('stake', 'wallet', 'stake'),
-      ('unbond', 'stake', 'unbonding'), ('unbond', 'unbonding', 'wallet'), ('unbond', 'unbonding', 'treasury'),
-      ('slash', 'stake', 'treasury'), ('slash', 'stake', 'wallet'),
-      ('slash', 'unbonding', 'treasury'), ('slash', 'unbonding', 'wallet'),
-      ('overturn', 'treasury', 'stake'), ('overturn', 'treasury', 'wallet'),
-      ('transfer', 'wallet', 'wallet'), ('transfer', 'treasury', 'wallet'), ('transfer', 'wallet', 'treasury'))) THEN
+  SELECT CASE f.id WHEN NEW.source_id THEN f.kind || ' ' || l.kind ELSE l.kind || ' ' || f.kind END,
+      greatest(f.last_transfer, l.last_transfer)
+    INTO kinds, newest FROM marketplace_account f, marketplace_account l
+    WHERE f.id = least(NEW.source_id, NEW.destination_id) AND l.id = greatest(NEW.source_id, NEW.destination_id)
+    FOR NO KEY UPDATE;
+  IF (NEW.code || ' ' || kinds IN (
+      'mint issuance treasury', 'mint issuance wallet',
+      'grant treasury wallet',
+      'lend treasury stake', 'lend wallet treasury',
+      'hold wallet escrow',
+      'capture escrow wallet', 'fee escrow treasury', 'void escrow wallet',
+      'stake wallet stake',
+      'unbond stake unbonding', 'unbond unbonding wallet', 'unbond unbonding treasury',
+      'slash stake treasury', 'slash stake wallet',
+      'slash unbonding treasury', 'slash unbonding wallet',
+      'overturn treasury stake', 'overturn treasury wallet',
+      'transfer wallet wallet', 'transfer treasury wallet', 'transfer wallet treasury')) IS NOT TRUE THEN
     RAISE EXCEPTION 'this code does not join these accounts' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.id <= newest THEN
+    NEW.id := nextval('marketplace_transfer_id_seq');
   END IF;
   IF NEW.code IN ('hold', 'capture', 'fee', 'void') THEN
     IF NOT EXISTS (
@@ -87,16 +112,13 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation';
     END IF;
   END IF;
-  IF NEW.code = 'stake' THEN
-    IF NOT EXISTS (
+  IF NEW.code IN ('stake', 'slash') THEN
+    IF NEW.code = 'stake' AND NOT EXISTS (
       SELECT 1 FROM marketplace_worker w JOIN marketplace_contributor o ON o.id = w.contributor_id
       WHERE w.stake_id = NEW.destination_id AND o.wallet_id = NEW.source_id) THEN
       RAISE EXCEPTION 'a stake is its own contributor''s' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
-  END IF;
-  IF NEW.code = 'slash' THEN
-    IF EXISTS (
-      SELECT 1 FROM marketplace_account WHERE id = NEW.destination_id AND kind = 'wallet') AND NOT EXISTS (
+    IF NEW.code = 'slash' AND kinds IN ('stake wallet', 'unbonding wallet') AND NOT EXISTS (
       SELECT 1 FROM marketplace_job j JOIN marketplace_client c ON c.id = j.client_id
       WHERE j.id = NEW.job_id AND c.wallet_id = NEW.destination_id) THEN
       RAISE EXCEPTION 'a slash goes to the treasury or to the client of its job'
@@ -113,6 +135,7 @@ BEGIN
   UPDATE marketplace_account
     SET balance = balance + CASE id WHEN NEW.source_id THEN - NEW.amount ELSE NEW.amount END, last_transfer = NEW.id
     WHERE id IN (NEW.source_id, NEW.destination_id);
+  INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('transfer', NEW.id);  -- for the sealed log, below
   RETURN NULL;
 END $$;
 CREATE TRIGGER cn_transfer_apply AFTER INSERT ON marketplace_transfer
@@ -446,8 +469,6 @@ BEGIN
   INSERT INTO marketplace_unsealed (kind, row_id) VALUES (TG_ARGV[0], NEW.id);
   RETURN NULL;
 END $$;
-CREATE TRIGGER cn_transfer_unsealed AFTER INSERT ON marketplace_transfer
-  FOR EACH ROW EXECUTE FUNCTION cn_note_unsealed('transfer');
 CREATE TRIGGER cn_event_unsealed AFTER INSERT ON marketplace_event
   FOR EACH ROW EXECUTE FUNCTION cn_note_unsealed('event');
 CREATE TRIGGER cn_verdict_unsealed AFTER INSERT ON marketplace_verdict

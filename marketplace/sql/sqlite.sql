@@ -4,6 +4,8 @@
 -- accounts ---------------------------------------------------------------------------------------------------------
 CREATE TRIGGER cn_account_insert BEFORE INSERT ON marketplace_account BEGIN
   SELECT RAISE(ABORT, 'an account starts empty') WHERE NEW.balance <> 0 OR NEW.last_transfer <> 0;
+  SELECT RAISE(ABORT, 'an account is of a known kind')
+    WHERE NEW.kind NOT IN ('wallet', 'escrow', 'stake', 'unbonding', 'treasury', 'issuance');
   SELECT RAISE(ABORT, 'an account is never replaced') WHERE EXISTS (
     SELECT 1 FROM marketplace_account WHERE id = NEW.id OR (kind = NEW.kind AND name = NEW.name));
 END;

@@ -1,16 +1,20 @@
 """Several at once, with real commits: limits, allowances, invitations, the faucet and grants hold."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from allauth.account.models import EmailAddress
-from django.db import connections
+from django.db import connection, connections, transaction
 
 from marketplace.actions import grants, invitations, keys, minting, tokens
-from marketplace.domain.errors import Refused
+from marketplace.domain.errors import InsufficientFunds, Refused
 from marketplace.models import Account, Allowance, Transfer
 from tests.dashboard import cast
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 def at_once(act: Callable[[int], Any], count: int = 8) -> int:
@@ -51,6 +55,39 @@ def test_transfers_to_and_fro_neither_overdraw_nor_wait_for_each_other(committed
     assert sum(held) == 6_000_000 and min(held) >= 0
     alice = tokens.wallet_named("alices_lab")
     assert at_once(lambda _: tokens.transfer(source=alice, to="bobs_lab", amount=1)) == held[0] // 1_000_000
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite writes one after the other")
+@pytest.mark.parametrize("balance", [5, 3])
+def test_a_transfer_that_waited_for_a_newer_one_follows_it_or_hears_what_is_left(
+    committed_db: str, balance: int
+) -> None:
+    """Its id was drawn before the newer one's, which was faster to the lock."""
+    for name in ("alices_lab", "bobs_lab"):
+        cast.a_client(name, balance=balance)
+    alice = tokens.wallet_named("alices_lab")
+
+    def later() -> Transfer:
+        try:
+            return tokens.transfer(source=alice, to="bobs_lab", amount=2)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Account.objects.select_for_update(no_key=True).get(pk=alice.pk)
+            waits = pool.submit(later)
+            until = time.monotonic() + 30
+            with connection.cursor() as cursor:
+                while not cursor.execute(WAITING).fetchone()[0]:
+                    assert time.monotonic() < until, "it did not wait"
+            first = tokens.transfer(source=alice, to="bobs_lab", amount=2)
+        if balance == 5:
+            assert waits.result().pk > first.pk
+        else:
+            with pytest.raises(InsufficientFunds, match="alices_lab has 1 token, which is less than the 2"):
+                waits.result()
+    assert tokens.wallet_named("alices_lab").balance == 1_000_000
 
 
 def test_an_allowance_is_not_spent_twice(committed_db: str) -> None:

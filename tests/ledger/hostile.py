@@ -35,6 +35,8 @@ HOSTILE = {
     "forget the last transfer": "UPDATE marketplace_account SET last_transfer = 0 WHERE name = 'alice'",
     "make a wallet an issuance": "UPDATE marketplace_account SET kind = 'issuance' WHERE name = 'alice'",
     "rename a wallet": "UPDATE marketplace_account SET name = 'mallory' WHERE name = 'alice'",
+    "take money under an erasure": "UPDATE marketplace_account SET name = 'erased-' || id, balance = balance + 5 "
+    "WHERE name = 'alice'",
     "renumber a wallet": "UPDATE marketplace_account SET id = 999999 WHERE name = 'alice'",
     "open a full account": "INSERT INTO marketplace_account (kind, name, balance, last_transfer) "
     "VALUES ('wallet', 'mallory', 1000000, 0)",
@@ -73,6 +75,12 @@ HOSTILE = {
     "VALUES ({alice}, {open_escrow}, 5, 'hold', 'x')",
     "move out of nowhere": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
     "idempotency_key) VALUES (999999, {worker}, 5, 'transfer', 'x')",
+    "move into nowhere": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, 999999, 5, 'transfer', 'x')",
+    "hide the reason among the kinds": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) VALUES ({alice}, {worker}, 5, '', 'x')",
+    "refund for no job": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, idempotency_key) "
+    "VALUES ({open_escrow}, {alice}, 5, 'void', 'x')",
     "change an amount": "UPDATE marketplace_transfer SET amount = 1 WHERE code = 'capture'",
     "redirect a transfer": "UPDATE marketplace_transfer SET destination_id = {alice} WHERE code = 'capture'",
     "delete a transfer": "DELETE FROM marketplace_transfer WHERE code = 'capture'",

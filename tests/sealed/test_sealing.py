@@ -148,11 +148,11 @@ def test_sealers_at_once_do_no_harm(committed_db, monkeypatch):
 
 
 def test_what_was_written_while_the_guards_were_away_is_noted_in_the_order_that_it_was_written(db):
-    with connection.cursor() as cursor:
-        on = " ON marketplace_{}" if connection.vendor == "postgresql" else ""
-        for kind in ("event", "transfer", "verdict"):
-            cursor.execute(f"DROP TRIGGER cn_{kind}_unsealed{on.format(kind)}")
     lived_through()
+    with connection.cursor() as cursor:  # as if nothing had noted it
+        on = " ON marketplace_unsealed" if connection.vendor == "postgresql" else ""
+        cursor.execute(f"DROP TRIGGER cn_unsealed_delete{on}")
+        cursor.execute("DELETE FROM marketplace_unsealed")
     assert sealing.seal() == 0
     assert sealing.note_missing() == everything()
     assert sealing.note_missing() == 0
