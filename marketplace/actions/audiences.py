@@ -16,7 +16,7 @@ from marketplace.actions.events import record
 from marketplace.actions.locks import hold_machines, hold_matrix
 from marketplace.actions.names import check_name
 from marketplace.domain.errors import Conflict, NotFound, Refused
-from marketplace.models import Audience, Contributor, Dataset, DatasetOwner, Job, Matrix, Pool, Worker
+from marketplace.models import Audience, Compiled, Contributor, Dataset, DatasetOwner, Job, Matrix, Pool, Worker
 
 MAX_NAMED = 100
 KINDS = ("pools", "contributors")
@@ -110,14 +110,21 @@ def for_job(*, given: Mapping[str, Any] | None, dataset: Dataset, user: Any, loc
     return asked
 
 
+def _rights_to(dataset: str) -> QuerySet[DatasetOwner]:
+    return DatasetOwner.objects.filter(dataset=dataset).select_related("audience").order_by("pk")
+
+
+_rights = Compiled(_rights_to, str)
+_locked_rights = Compiled(lambda dataset: _rights_to(dataset).select_for_update(of=("self",)), str)
+
+
 def receivers_of_dataset(*, dataset: Dataset, user: Any, lock: bool = False) -> Receivers | None:
     """Who may receive it for `user`; for one who did not bring it (an operator), what all who did agree on.
 
     Raises:
         Refused: they agree on nobody.
     """
-    rows = DatasetOwner.objects.filter(dataset_id=dataset.pk).select_related("audience").order_by("pk")
-    rights = list(rows.select_for_update(of=("self",)) if lock else rows)
+    rights = (_locked_rights if lock else _rights)(dataset.pk)
     own = [right for right in rights if user is not None and right.user_id == user.pk]
     limits = [found for right in own or rights if (found := receivers_of(right.audience)) is not None]
     if not limits:

@@ -19,7 +19,7 @@ from marketplace import storage
 from marketplace.actions.locks import hold_matrix
 from marketplace.actions.samples import make_sample
 from marketplace.domain.errors import NotFound, Refused
-from marketplace.models import Dataset, DatasetOwner, Job, Matrix
+from marketplace.models import Compiled, Dataset, DatasetOwner, Job, Matrix
 from marketplace.tables import arrays, delimited, parquet
 from marketplace.tables.matrix import Column
 from workers.catalog.base import CatalogModel
@@ -121,6 +121,14 @@ def require_share_for(user: Any, matrix: Matrix) -> None:
     require_share(user, matrix.matrix_bytes)
 
 
+_any_dataset = Compiled(lambda sha256: Dataset.objects.filter(pk=sha256, deleted_at=None), str)
+_own_dataset = Compiled(
+    lambda sha256, user: Dataset.objects.filter(Q(sample=True) | Q(owners__user=user), pk=sha256, deleted_at=None),
+    str,
+    int,
+)
+
+
 def find_dataset(*, sha256: str, user: Any) -> Dataset:
     """The dataset of that name, where `user` brought its content: to know a name is no right to the data.
 
@@ -129,10 +137,10 @@ def find_dataset(*, sha256: str, user: Any) -> Dataset:
     Raises:
         NotFound: there is none, or it is another's.
     """
-    rows = Dataset.objects.filter(pk=sha256, deleted_at=None)
-    if not settings.SANDBOX and not (user and user.is_staff):
-        rows = rows.filter(Q(sample=True) | Exists(DatasetOwner.objects.filter(dataset=OuterRef("pk"), user=user)))
-    found = rows.first()
+    if settings.SANDBOX or (user and user.is_staff):
+        found = _any_dataset.first(sha256)
+    else:
+        found = _own_dataset.first(sha256, user.pk if user else 0)
     if found is None:
         raise NotFound(f"There is no dataset {sha256[:64]}; upload it to /datasets first.")
     return found

@@ -5,6 +5,8 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Func, IntegerField, Q, QuerySet, Subquery
@@ -20,7 +22,7 @@ from marketplace.domain.errors import Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import JobState
 from marketplace.domain.matching import Demand
-from marketplace.models import ApiKey, Audience, Client, DatabaseNow, Event, Job, Network, ResourceClass
+from marketplace.models import ApiKey, Audience, Client, Compiled, DatabaseNow, Event, Job, Network, ResourceClass
 
 
 @dataclass(frozen=True)
@@ -95,29 +97,36 @@ def enqueue(orders: Sequence[Order], api_key: ApiKey | None) -> list[Job]:
 
 def _lines(clients: set[int], classes: Sequence[ResourceClass]) -> dict[int, _Line]:
     """The clients' rows are locked: the jobs of each queue one behind the other."""
-    rows = Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet")
     found = {}
-    for client in rows.filter(pk__in=clients).order_by("pk"):
+    for client in [_locked_client(pk)[0] for pk in sorted(clients)]:
+        (seen,) = _seen(bool(client.user_id), len(classes))(client.user_id or client.pk, *(each.pk for each in classes))
+        found[client.pk] = _Line(client, seen.open_jobs, seen.other_demands, seen.virtual_time, seen.now)
+    return found
+
+
+_locked_client = Compiled(
+    lambda pk: Client.objects.select_for_update(no_key=True, of=("self",)).select_related("wallet").filter(pk=pk), int
+)
+
+
+@cache
+def _seen(by_user: bool, classes: int) -> Compiled[Any]:
+    """The network as a client sees it from its line: it and all others of the same user, with so many new classes."""
+
+    def build(who: int, *new: int) -> QuerySet[Network]:
+        mine = Q(client__user=who) if by_user else Q(client=who)
+        open_jobs = Job.objects.filter(mine, ended_at=None).order_by()
         count = Func("pk", function="COUNT", output_field=IntegerField())
         kinds = Func("resource_class", function="COUNT", template="%(function)s(DISTINCT %(expressions)s)",
                      output_field=IntegerField())  # fmt: skip
-        open_jobs = _open_jobs(client)
-        others = open_jobs.exclude(resource_class__in=classes)
-        seen = Network.objects.annotate(
+        others = open_jobs.exclude(resource_class__in=new)
+        return Network.objects.filter(pk=1).annotate(
             open_jobs=Subquery(open_jobs.annotate(count=count).values("count")),
             other_demands=Subquery(others.annotate(count=kinds).values("count")),
             now=DatabaseNow(),
         )
-        found[client.pk] = _Line(
-            client, *seen.values_list("open_jobs", "other_demands", "virtual_time", "now").get(pk=1)
-        )
-    return found
 
-
-def _open_jobs(client: Client) -> QuerySet[Job]:
-    """Those of this client, and of all others of the same user."""
-    mine = Q(client__user=client.user_id) if client.user_id else Q(client=client)
-    return Job.objects.filter(mine, ended_at=None).order_by()
+    return Compiled(build, int, *[int] * classes)
 
 
 def _require_few_open(lines: dict[int, _Line], orders: Sequence[Order]) -> None:
@@ -159,7 +168,20 @@ def _draw_places(lines: dict[int, _Line], orders: Sequence[Order]) -> list[float
     return starts
 
 
+_class_for_all = Compiled(
+    lambda tag, memory, capacity: ResourceClass.objects.filter(
+        gpu_tag=tag, min_memory_bytes=memory, min_compute_capacity=capacity, audience=None
+    ),
+    str,
+    int,
+    float,
+)
+
+
 def _class_of(demand: Demand, audience: Audience | None) -> ResourceClass:
+    asked = (demand.gpu_tag, demand.min_memory_bytes, float(demand.min_compute_capacity))
+    if audience is None and (known := _class_for_all.first(*asked)):
+        return known
     found, _ = ResourceClass.objects.get_or_create(
         gpu_tag=demand.gpu_tag,
         min_memory_bytes=demand.min_memory_bytes,

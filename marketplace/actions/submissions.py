@@ -15,7 +15,7 @@ from marketplace.domain.matching import Demand
 from marketplace.domain.money import to_tokens
 from marketplace.domain.recipes import Options, Recipe
 from marketplace.domain.words import counted
-from marketplace.models import Client, Dataset, Job
+from marketplace.models import Client, Compiled, Dataset, Job
 from workers.catalog import MODELS
 from workers.catalog.base import CatalogModel
 from workers.catalog.gpus import KNOWN_GPUS
@@ -76,13 +76,16 @@ class Plan:
             self.prepared.store()
 
 
+_client_at = Compiled(lambda address: Client.objects.select_related("wallet").filter(address=address), str)
+
+
 def find_client(*, address: str, user: Any) -> Client:
     """The client of that address, where `user` may act for it: anybody in the sandbox, its owner or staff elsewhere.
 
     Raises:
         NotFound: there is none, or it is another's.
     """
-    client = Client.objects.select_related("wallet").filter(address=address).first()
+    client = _client_at.first(address)
     if client is None or not (settings.SANDBOX or (user and (user.is_staff or client.user_id == user.pk))):
         raise NotFound(f"There is no client {str(address)[:64]}; register it first.")
     return client

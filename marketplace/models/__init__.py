@@ -15,6 +15,7 @@ from marketplace.models.books import BooksCheck
 from marketplace.models.challenge import Challenge
 from marketplace.models.client import Client
 from marketplace.models.clock import DatabaseNow, database_now
+from marketplace.models.compiled import Compiled
 from marketplace.models.dataset import Dataset
 from marketplace.models.each import update_each
 from marketplace.models.incident import HeldVerdict, Reverification
@@ -40,6 +41,7 @@ __all__ = [
     "Challenge",
     "Checkpoint",
     "Client",
+    "Compiled",
     "Contest",
     "Contributor",
     "DatabaseNow",
