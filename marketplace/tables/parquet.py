@@ -1,5 +1,7 @@
 """Reading Parquet: flat columns in blocks of rows, within limits that are checked before anything is unpacked."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +25,22 @@ MAX_KEPT = 201  # characters of a cell that may be a category
 BATCH_CELLS = 200_000
 BATCH_BYTES = 64 * 1024**2
 MAX_PAGES = 500_000
+MAX_CHUNKS = 1_000_000  # and anything else that the footer lists
 DELTA_BYTE_ARRAY = 7  # of a text only what differs from the one before is written, so a small page may hold any size
 UNREADABLE = "The Parquet file cannot be read: it is damaged, or encrypted."
 PREFIXES = "The file has a column in the encoding DELTA_BYTE_ARRAY, which is not taken: write it plain."
+PROBE_SECONDS = 60.0
+# Some footers make Arrow end the process that asks for a column chunk: its exception passes through pyarrow uncaught.
+PROBE = f"""
+import resource, sys
+import pyarrow.parquet as pq
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+limits = {{"thrift_string_size_limit": {MAX_FOOTER_BYTES}, "thrift_container_size_limit": {MAX_CHUNKS}}}
+metadata = pq.ParquetFile(sys.argv[1], **limits).metadata
+for group in map(metadata.row_group, range(metadata.num_row_groups)):
+    for i in range(group.num_columns):
+        group.column(i)
+"""
 NO_TEXT = "The file holds a text that is not UTF-8, or a moment in a time zone that is not known."
 
 
@@ -41,7 +56,7 @@ def _opened(path: Path, texts: Sequence[str] = ()) -> pq.ParquetFile:
     """The file, read through a buffer: a row group is never whole in memory. Of texts each is unpacked once."""
     return pq.ParquetFile(
         path, read_dictionary=list(texts) or None, memory_map=False, buffer_size=1024**2, pre_buffer=False,
-        thrift_string_size_limit=MAX_FOOTER_BYTES, thrift_container_size_limit=1_000_000,
+        thrift_string_size_limit=MAX_FOOTER_BYTES, thrift_container_size_limit=MAX_CHUNKS,
     )  # fmt: skip
 
 
@@ -58,6 +73,25 @@ def schema_of(path: Path) -> dict[str, str]:
         raise Refused("The file is not Parquet.")
     if int.from_bytes(tail[:4], "little") > MAX_FOOTER_BYTES:
         raise Refused("The Parquet file's footer is larger than 32 MiB; write it with fewer row groups.")
+    _probe(path)
+    return _schema(path)
+
+
+def _probe(path: Path) -> None:
+    """Have another process look through the footer first.
+
+    Raises:
+        Refused: it ended.
+    """
+    command = [sys.executable, "-I", "-c", PROBE, str(path)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=PROBE_SECONDS)
+    except subprocess.SubprocessError:
+        raise Refused(UNREADABLE) from None
+
+
+def _schema(path: Path) -> dict[str, str]:
+    """`schema_of` a file whose footer was looked through once."""
     with _refusing(), _opened(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
         found = {field.name: _dtype(field) for field in schema}
@@ -165,12 +199,19 @@ def texts(cells: pa.Array, most: int = MAX_KEPT) -> pa.Array:
     if pa.types.is_boolean(cells.type):
         cells = pc.cast(cells, pa.int8())
     if not pa.types.is_dictionary(cells.type):
-        return pc.cast(cells, pa.string())
+        return _strings(cells)
     return pc.utf8_slice_codeunits(_values(cells), 0, most).take(cells.indices)
 
 
+@_refusing(NO_TEXT)
+def _strings(cells: pa.Array) -> pa.Array:
+    found = pc.cast(cells, pa.string())
+    found.validate(full=True)  # a cast to what they are already looks at nothing
+    return found
+
+
 def _values(cells: pa.Array) -> pa.Array:
-    values = pc.cast(cells.dictionary, pa.string())
+    values = _strings(cells.dictionary)
     if len(values) and (pc.max(pc.utf8_length(values)).as_py() or 0) > MAX_TEXT:
         raise Refused(f"The file holds a text of more than {MAX_TEXT:,} characters in one cell.")
     return values
@@ -192,7 +233,7 @@ def text_batches(path: Path, names: Sequence[str], numeric: Sequence[str] = ()) 
 
 def cells(path: Path) -> Iterator[tuple[Any, ...]]:
     """The cells of each row: numbers and texts; None for what is missing."""
-    kinds = schema_of(path)
+    kinds = _schema(path)
     named = [name for name, kind in kinds.items() if kind == "text"]
     for batch in _batches(path, list(kinds), named):
         columns = [

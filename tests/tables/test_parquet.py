@@ -123,7 +123,8 @@ def test_a_dictionary_that_many_rows_share_is_not_written_out_for_each(tmp_path:
     assert max(before, pa.default_memory_pool().max_memory()) < 400 * 1024**2
 
 
-def test_damage_is_refused_in_one_sentence(tmp_path: Path) -> None:
+def test_damage_is_refused_in_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_probe", lambda path: None)  # another process is dear, and none of these ends it
     pq.write_table(table(), tmp_path / "good.parquet")
     good, rng = (tmp_path / "good.parquet").read_bytes(), np.random.default_rng(1)
     bad = tmp_path / "bad.parquet"
@@ -140,6 +141,19 @@ def test_damage_is_refused_in_one_sentence(tmp_path: Path) -> None:
             read(bad, tmp_path)
         except Refused as refusal:
             assert str(refusal).endswith(".")
+
+
+def test_a_footer_that_ends_the_process_that_reads_it_ends_another_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"a": [1.0, 2.0]}), path)
+    nullable, required = b"\x25\x02\x18\x01a", b"\x25\x00\x18\x01a"  # what the schema says of it, but no histogram
+    content = path.read_bytes()
+    assert content.count(nullable) == 1
+    path.write_bytes(content.replace(nullable, required))
+    with pytest.raises(Refused, match="it is damaged"):
+        read(path, tmp_path)
+    with pytest.raises(Refused, match="it is damaged"):
+        list(rows.brought(path, "parquet", ["a"], [], ["a"], {"a"}))
 
 
 def test_a_pages_header_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -225,15 +239,16 @@ def test_a_text_that_many_rows_share_is_one_object_in_their_cells(tmp_path: Path
     assert len(found) == 50_000 and len({id(text) for text in found}) == 1
 
 
-def not_utf8() -> pa.Array:
-    offsets = pa.py_buffer(np.array([0, 2], np.int32).tobytes())
-    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(b"\xff\xfe")])
+def not_utf8(text: bytes = b"\xff\xfe") -> pa.Array:
+    offsets = pa.py_buffer(np.array([0, len(text)], np.int32).tobytes())
+    return pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(text)])
 
 
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
         ({"a": [1.0], "b": not_utf8()}, "not UTF-8"),
+        ({"a": [1.0], "b": not_utf8(b"x" * 300 + b"\xe3")}, "not UTF-8"),  # behind what of a category is kept
         ({"a": [1.0], "b": pa.array([1]).cast(pa.timestamp("us", "No/Where"))}, "time zone"),
         ({"a\0b": [1.0]}, "NUL"),
     ],
