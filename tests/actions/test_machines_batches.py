@@ -1,15 +1,17 @@
 """A machine starts several assignments and sends several answers at once; each gets what it would get alone."""
 
+import errno
 import hashlib
 import io
 from uuid import uuid4
 
 import pytest
 
+from marketplace import storage
 from marketplace.actions import checking, coordination
 from marketplace.actions.answers import Answer, submit_all
 from marketplace.actions.starts import start_all
-from marketplace.domain.errors import Conflict, Gone, NotFound, Refused
+from marketplace.domain.errors import Conflict, Gone, NoRoom, NotFound, Refused
 from marketplace.models import (
     Assignment,
     Audience,
@@ -18,6 +20,7 @@ from marketplace.models import (
     Contributor,
     Job,
     ResourceClass,
+    Result,
     Worker,
     database_now,
 )
@@ -112,6 +115,31 @@ def test_each_of_several_answers_is_taken_or_refused_in_order() -> None:
     assert kinds(again) == [type(None), Conflict, type(None)]
     assert all(make.verify(each) == "accepted" for each in (good, wrong_digest))
     assert Contributor.objects.filter(verified=1).count() == 2
+
+
+def test_an_answer_that_comes_twice_in_a_batch_is_taken_once() -> None:
+    machine = standing_in(1)
+    (only,) = assigned(1)
+    start_all(machine=machine, assignment_ids=[only.pk])
+    found = submit_all(machine=machine, answers=[answer_to(only), answer_to(only), answer_to(only, digest="0" * 64)])
+    assert kinds(found) == [type(None), type(None), Conflict]
+    assert Result.objects.count() == 1
+
+
+def test_where_the_disk_is_full_none_of_a_batch_is_in_and_each_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = standing_in(2)
+    live = assigned(2)
+    start_all(machine=machine, assignment_ids=[each.pk for each in live])
+
+    def full(files: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    answers = [answer_to(each) for each in live]
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "keep_all", full)
+        assert kinds(submit_all(machine=machine, answers=answers)) == [NoRoom, NoRoom]
+    assert set(Job.objects.values_list("state", flat=True)) == {"computing"} and not Result.objects.exists()
+    assert submit_all(machine=machine, answers=answers) == [None, None]
 
 
 STEPS = {"start": 8, "answer": 10, "verify": 24}  # statements of a batch, whatever its size
