@@ -49,11 +49,11 @@ class Job(models.Model):
     """One model to fit on one dataset, with a reward. `attempt` counts its assignments and is the newest's fence."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    client = models.ForeignKey(Client, models.PROTECT, related_name="jobs")
+    client = models.ForeignKey(Client, models.PROTECT, related_name="jobs", db_index=False)
     model_type = models.CharField(max_length=40)
-    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="jobs")
+    dataset = models.ForeignKey(Dataset, models.PROTECT, related_name="jobs", db_index=False)
     matrix = models.ForeignKey(
-        Matrix, models.PROTECT, null=True, blank=True, related_name="jobs",
+        Matrix, models.PROTECT, null=True, blank=True, related_name="jobs", db_index=False,
         help_text="What its recipe made of the dataset; empty where it is fitted as it was brought.",
     )  # fmt: skip
     params = models.JSONField(default=dict)
@@ -62,7 +62,7 @@ class Job(models.Model):
     )
     target = models.PositiveIntegerField(null=True, blank=True, help_text="Column of the matrix.")
     seed = models.BigIntegerField()
-    resource_class = models.ForeignKey(ResourceClass, models.PROTECT, related_name="jobs")
+    resource_class = models.ForeignKey(ResourceClass, models.PROTECT, related_name="jobs", db_index=False)
     reward = models.BigIntegerField(help_text="Micro-tokens.")
     escrow = models.OneToOneField(Account, models.PROTECT, related_name="escrowed_job")
     quoted_seconds = models.FloatField()
@@ -82,7 +82,11 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-submitted_at"]
+        # Each change of state writes into every index of the row: so none begins as another does, a class has one of
+        # its pending jobs alone, and a dataset none for what its name begins with.
         indexes = [
+            models.Index(fields=["dataset"], name="job_by_dataset"),
+            models.Index(fields=["matrix"], condition=Q(matrix__isnull=False), name="job_by_matrix"),
             models.Index(
                 fields=["resource_class", "virtual_start"], condition=Q(state="pending"), name="job_pending_by_class"
             ),
@@ -137,8 +141,8 @@ class Assignment(models.Model):
     """One attempt of a job by one worker, under a lease. `fence` makes a dead attempt's messages void."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    job = models.ForeignKey(Job, models.PROTECT, related_name="assignments")
-    worker = models.ForeignKey(Worker, models.PROTECT, related_name="assignments")
+    job = models.ForeignKey(Job, models.PROTECT, related_name="assignments", db_index=False)
+    worker = models.ForeignKey(Worker, models.PROTECT, related_name="assignments", db_index=False)
     fence = models.PositiveSmallIntegerField()
     state = models.CharField(max_length=12, choices=choices(AssignmentState), default=AssignmentState.DISPATCHED.value)
     why = models.JSONField(default=dict, blank=True, help_text="Why this worker was chosen.")

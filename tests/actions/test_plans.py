@@ -61,3 +61,18 @@ def test_no_step_of_a_jobs_life_reads_a_growing_table_whole() -> None:
     assert len(statements) > 60
     whole = {(SCAN.search(plan)[0], sql) for sql, params in statements if SCAN.search(plan := plan_of(sql, params))}
     assert not whole, "\n\n".join(f"{what}:\n{sql}" for what, sql in sorted(whole))
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's are made of the same rows")
+def test_no_index_of_a_growing_table_begins_as_another_of_it_does() -> None:
+    """Each is written to at every insertion, and at almost every change."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT one.indexrelid::regclass::text, other.indexrelid::regclass::text FROM pg_index one "
+            "JOIN pg_index other ON other.indrelid = one.indrelid AND other.indexrelid <> one.indexrelid "
+            "WHERE one.indrelid = ANY (%s::regclass[]) AND NOT one.indisunique AND one.indpred IS NULL "
+            "AND other.indpred IS NULL AND (other.indkey::text || ' ') LIKE (one.indkey::text || ' %%')",
+            [[f"marketplace_{table}" for table in GROWING if table not in ("dataset", "client")]],
+        )
+        assert cursor.fetchall() == []
