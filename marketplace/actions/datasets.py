@@ -121,12 +121,14 @@ def require_share_for(user: Any, matrix: Matrix) -> None:
     require_share(user, matrix.matrix_bytes)
 
 
-_any_dataset = Compiled(lambda sha256: Dataset.objects.filter(pk=sha256, deleted_at=None), str)
-_own_dataset = Compiled(
-    lambda sha256, user: Dataset.objects.filter(Q(sample=True) | Q(owners__user=user), pk=sha256, deleted_at=None),
-    str,
-    int,
+_any_dataset = Compiled(lambda name: Dataset.objects.filter(pk=name, deleted_at=None), str)
+_locked_dataset = Compiled(
+    lambda name: Dataset.objects.select_for_update(no_key=True).filter(pk=name, deleted_at=None).only("pk"), str
 )
+_own_dataset = Compiled(
+    lambda name, user: Dataset.objects.filter(Q(sample=True) | Q(owners__user=user), pk=name, deleted_at=None),
+    str, int,
+)  # fmt: skip
 
 
 def find_dataset(*, sha256: str, user: Any) -> Dataset:
@@ -137,10 +139,8 @@ def find_dataset(*, sha256: str, user: Any) -> Dataset:
     Raises:
         NotFound: there is none, or it is another's.
     """
-    if settings.SANDBOX or (user and user.is_staff):
-        found = _any_dataset.first(sha256)
-    else:
-        found = _own_dataset.first(sha256, user.pk if user else 0)
+    all_of_them = settings.SANDBOX or (user and user.is_staff)
+    found = _any_dataset.first(sha256) if all_of_them else _own_dataset.first(sha256, user.pk if user else 0)
     if found is None:
         raise NotFound(f"There is no dataset {sha256[:64]}; upload it to /datasets first.")
     return found
@@ -156,7 +156,8 @@ def lock_kept(datasets: Iterable[Dataset]) -> None:
     if not wanted:
         return
     rows = Dataset.objects.select_for_update(no_key=True).filter(pk__in=wanted, deleted_at=None).order_by("pk")
-    if gone := wanted - set(rows.values_list("pk", flat=True)):
+    found = _locked_dataset(*wanted) if len(wanted) == 1 else rows.only("pk")
+    if gone := wanted - {each.pk for each in found}:
         raise NotFound(f"The dataset {min(gone)} was deleted; bring it again.")
 
 

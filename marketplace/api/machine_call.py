@@ -5,7 +5,6 @@ still says what it is asked for once: the schema, OPTIONS, and methods that a ca
 """
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -17,9 +16,8 @@ from rest_framework.exceptions import (
     ValidationError,
 )
 from rest_framework.renderers import JSONRenderer
-from rest_framework.serializers import Serializer
 
-from marketplace.api.base import Call
+from marketplace.api.base import Call, shape
 from marketplace.api.errors import exception_handler
 from marketplace.api.machine_auth import SCHEME, MachineAuthentication, machine_of
 from marketplace.api.parsers import loads
@@ -27,12 +25,6 @@ from marketplace.api.permissions import IsMachine
 from marketplace.models import Worker
 
 METHODS = {"GET", "HEAD", "POST", "PUT"}
-
-
-@cache
-def shape(serializer: type[Serializer]) -> Serializer:
-    """One instance for all requests: it keeps nothing of what it reads, and making one costs more than reading does."""
-    return serializer()
 
 
 class MachineCall(Call):

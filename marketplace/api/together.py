@@ -8,9 +8,9 @@ from rest_framework.exceptions import ParseError
 
 from marketplace.actions import answers, starts
 from marketplace.actions.answers import Answer
-from marketplace.api.base import Refusal, documented
+from marketplace.api.base import Refusal, documented, shape
 from marketplace.api.errors import body
-from marketplace.api.machine_call import MachineCall, body_bytes, shape
+from marketplace.api.machine_call import MachineCall, body_bytes
 from marketplace.api.parsers import StreamParser, loads
 from marketplace.api.serializers.machines import AnswersLine, AnswersReply, StartsReply, StartsRequest
 from marketplace.domain.errors import Refused
