@@ -86,6 +86,13 @@ def test_a_copy_of_some_columns_is_a_map_too_where_it_is_large(matrix: np.memmap
     assert sorted(path.name for path in Path(matrix.filename).parent.iterdir()) == ["matrix.npy"]
 
 
+def test_a_few_columns_are_copied_so_that_reading_them_does_not_bring_the_whole_map(matrix: np.memmap) -> None:
+    found: list[np.ndarray] = []
+    grown = growth_mib(lambda: found.append(columns(matrix, [3, 4]).copy()))
+    assert np.array_equal(found[0][-1000:], np.asarray(matrix[-1000:, 3:5]))
+    assert grown < 0.75 * matrix.nbytes / MIB**2
+
+
 def test_rows_of_a_map_are_those_of_the_array_however_they_lie(matrix: np.memmap) -> None:
     rng, plain = np.random.default_rng(1), matrix.view()
     far = np.sort(rng.choice(ROWS, 2000, replace=False))

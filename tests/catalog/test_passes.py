@@ -13,7 +13,7 @@ class Counted:
 
     def __init__(self, X: np.ndarray) -> None:
         self._X, self.read = X, 0
-        self.shape, self.ndim, self.dtype, self.size = X.shape, X.ndim, X.dtype, X.size
+        self.shape, self.ndim, self.dtype, self.size, self.strides = X.shape, X.ndim, X.dtype, X.size, X.strides
 
     def __len__(self) -> int:
         return len(self._X)

@@ -47,7 +47,7 @@ def walk(X: Float, rows: int, into: Float | None = None) -> Iterator[slice]:
     for start in range(0, X.shape[0], rows):
         part = slice(start, min(start + rows, X.shape[0]))
         yield part
-        read += 8 * (part.stop - start) * math.prod(X.shape[1:])
+        read += (part.stop - start) * abs(X.strides[0])
         if read >= KEPT_BYTES:
             release(X)
             if into is not None:
@@ -59,7 +59,7 @@ def take(X: Float, rows: NDArray[np.integer]) -> Float:
     """`X[rows]`, a copy; `rows` ascend. Rows far apart bring much of a map with them, which is let go."""
     if _map_of(X) is None:
         return np.asarray(X[rows])
-    found, start, near = np.empty((len(rows), X.shape[1])), 0, KEPT_BYTES // max(1, 8 * X.shape[1])
+    found, start, near = np.empty((len(rows), X.shape[1])), 0, KEPT_BYTES // max(1, abs(X.strides[0]))
     while start < len(rows):
         stop = max(start + FAR_ROWS, int(np.searchsorted(rows, rows[start] + near)))
         found[start:stop] = X[rows[start:stop]]
@@ -82,13 +82,13 @@ def column(matrix: Float, number: int) -> Float:
 
 
 def columns(matrix: Float, numbers: Sequence[int]) -> Float:
-    """These columns of `matrix`: a view where they are neighbours, else a copy; see `made`.
+    """These columns of `matrix`: a view where they are neighbours and half of it, else a copy; see `made`.
 
     Raises:
         OSError: the disk is full.
     """
     first, count = numbers[0], len(numbers)
-    if list(numbers) == list(range(first, first + count)):
+    if list(numbers) == list(range(first, first + count)) and 2 * count >= matrix.shape[1]:
         return matrix[:, first : first + count]
     chosen, found = list(numbers), made((len(matrix), count), matrix)
     for rows in _blocks(matrix, found):
@@ -109,7 +109,10 @@ def made(shape: tuple[int, ...], X: Float) -> Float:
         return np.empty(shape)
     folder = Path(beside.filename).parent
     with tempfile.TemporaryFile(dir=folder if os.access(folder, os.W_OK) else None) as file:
-        os.posix_fallocate(file.fileno(), 0, size)  # a map that the disk has no room for ends the process that writes
+        if hasattr(os, "posix_fallocate"):  # a map that the disk has no room for ends the process that writes
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
         found = np.memmap(file, np.float64, "r+", shape=shape)
     found.filename = beside.filename
     return found
