@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from marketplace import broker, dispatch, notifications
-from marketplace.actions import coordination
+from marketplace.actions import coordination, turns
 from marketplace.models import DatabaseNow
 from marketplace.models.clock import database_now as real_now
 
@@ -41,6 +41,7 @@ def virtual_time() -> Iterator[Clock]:
         for name, module in list(sys.modules.items()):
             if name.startswith("marketplace") and getattr(module, "database_now", None) is real_now:
                 patch.setattr(module, "database_now", lambda: clock.now)
+        patch.setattr(turns, "LONGEST_SECONDS", 0.0)  # nobody rests in it
         patch.setattr(DatabaseNow, "as_sql", as_sql)
         patch.setattr(DatabaseNow, "as_sqlite", as_sql)
         patch.setattr(connection.features, "supports_default_keyword_in_insert", False)
