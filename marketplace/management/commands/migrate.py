@@ -18,10 +18,6 @@ class Command(Migrate):
     help = Migrate.help
     requires_system_checks = []  # Django's own way asks the database's too, which miss the guards that this brings
 
-    def get_check_kwargs(self, options):
-        """Without the database's own checks: what they would miss is what this is to make."""
-        return super().get_check_kwargs(options) | {"databases": None}
-
     def handle(self, *args, **options):
         if options["plan"] or options["check_unapplied"]:
             return super().handle(*args, **options)
