@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from workers.catalog import MODELS
+from workers.catalog import MODELS, mapped
 from workers.catalog.backend import NUMPY
 from workers.catalog.base import no_progress
 from workers.catalog.mapped import column, columns, made, release, some, take
@@ -34,8 +34,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def matrix(file: Path) -> np.memmap:
-    """A new map, of which nothing was read."""
+def matrix(file: Path, monkeypatch: pytest.MonkeyPatch) -> np.memmap:
+    """A new map, of which nothing was read; it counts as a large one."""
+    monkeypatch.setattr(mapped, "LEFT_BYTES", 0)
     return np.load(file, mmap_mode="r")
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float64]
 
+LEFT_BYTES = 192 << 20  # of a map that is read, of which nothing is let go: reading a GB anew costs a tenth of a second
 KEPT_BYTES = 32 << 20  # read of a map before its pages are let go
 LARGE_BYTES = 64 << 20  # of an array that is better a map
 FAR_ROWS = 16  # each may bring 2 MiB, a large page of the system's cache
@@ -34,10 +35,13 @@ def _map_of(X: Float) -> np.memmap | None:
 
 
 def release(X: Float) -> None:
-    """Let go of what was read of the map that `X` shows, or written into it. Of other arrays, nothing."""
+    """Let go of what was read of the large map that `X` shows, or written into it. Of other arrays, nothing."""
     found = _map_of(X)
-    if found is not None and hasattr(mmap, "MADV_DONTNEED"):
-        found.base.madvise(mmap.MADV_DONTNEED)  # type: ignore[union-attr]
+    if found is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    pages: mmap.mmap = found.base  # type: ignore[assignment]
+    if found.mode != "r" or len(pages) > LEFT_BYTES:
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def walk(X: Float, rows: int, into: Float | None = None) -> Iterator[slice]:
