@@ -118,6 +118,7 @@ def test_the_schema_says_of_every_call_that_changes_something_whether_it_takes_a
             if method != "get" and not takes:
                 without.add(operation["operationId"])
     machines = {"machine_enrol", "machine_heartbeat", "assignment_start", "assignment_result", "assignment_failure"}
+    machines |= {"assignments_start", "assignments_results"}
     challenges = {"challenge_start", "challenge_commit", "challenge_open"}
     by_content = {"dataset_upload", "upload_create", "upload_part", "upload_finish"}
     # A machine's calls are fenced; a dataset is named by its content; a quote and a prediction change nothing. What
