@@ -42,7 +42,10 @@ def start_all(*, machine: Worker, assignment_ids: Sequence[UUID]) -> list[Specif
         if begun:
             _begin(list(begun.values()), now)
     for pk in outside:
-        _take_back(machine, pk)
+        try:
+            _take_back(machine, pk)
+        except Exception:  # the others are begun, and their machine must hear of it
+            logger.exception("Assignment %s could not be taken back and waits for its lease to run out.", pk)
     answers: list[Specification | Refused] = []
     for assignment_id in assignment_ids:
         if assignment := begun.pop(assignment_id, None):

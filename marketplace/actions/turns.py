@@ -20,8 +20,11 @@ class Turns:
         self._rested_at = 0.0  # monotonic, seconds
 
     def take(self, work: Callable[[], int]) -> int:
-        """Have `work` begin anew after this call, here or in the thread at it. Answers the sum of what it did."""
-        done = 0
+        """Have `work` begin anew after this call, here or in the thread at it. Answers the sum of what it did.
+
+        Where it fails, what was called for meanwhile is done before the error is raised: nobody else would.
+        """
+        done, failure = 0, None
         self._called.set()
         while self._called.is_set() and self._at_work.acquire(blocking=False):
             try:
@@ -30,9 +33,13 @@ class Turns:
                 began = time.monotonic()
                 try:
                     done += work()
+                except Exception as error:
+                    failure = error
                 finally:
                     ended = time.monotonic()
                     self._rested_at = ended + min(RESTS * (ended - began), LONGEST_SECONDS)
             finally:
                 self._at_work.release()
+        if failure is not None:
+            raise failure
         return done

@@ -6,9 +6,10 @@ import io
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
 
 from marketplace import storage
-from marketplace.actions import checking, coordination
+from marketplace.actions import checking, coordination, starts
 from marketplace.actions.answers import Answer, submit_all
 from marketplace.actions.starts import start_all
 from marketplace.domain.errors import Conflict, Gone, NoRoom, NotFound, Refused
@@ -165,12 +166,22 @@ def test_a_step_of_thirty_two_jobs_takes_as_many_statements_as_of_one(monkeypatc
     assert set(Job.objects.values_list("state", flat=True)) == {"verified"}
 
 
-def test_of_several_that_are_started_one_whose_worker_may_not_have_the_data_goes_back_alone() -> None:
+@pytest.mark.parametrize("breaks", [False, True])
+def test_of_several_that_are_started_one_whose_worker_may_not_have_the_data_goes_back_alone(
+    breaks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     machine = standing_in(3)
     live = assigned(3)
     with make.without_guards():  # a job keeps its class
         audience = Audience.objects.create(key="nobody")
         Job.objects.filter(pk=live[1].job_id).update(resource_class=ResourceClass.objects.create(audience=audience))
+
+    def deadlock(*given: object, **more: object) -> None:
+        raise OperationalError("deadlock detected")
+
+    if breaks:  # which the others, whose jobs are computing, must not suffer for
+        monkeypatch.setattr(starts, "give_up_attempt", deadlock)
     found = start_all(machine=machine, assignment_ids=[each.pk for each in live])
     assert kinds(found) == [dict, Conflict, dict]
-    assert [Job.objects.get(pk=each.job_id).state for each in live] == ["computing", "pending", "computing"]
+    state = "assigned" if breaks else "pending"
+    assert [Job.objects.get(pk=each.job_id).state for each in live] == ["computing", state, "computing"]

@@ -72,3 +72,20 @@ def test_work_that_fails_keeps_nobody_else_from_it() -> None:
     with pytest.raises(ValueError):
         kept.take(fail)
     assert kept.take(lambda: 3) == 3
+
+
+def test_what_is_called_for_while_work_fails_is_done_nevertheless() -> None:
+    kept, looks = turns.Turns(), []
+
+    def work() -> int:
+        looks.append(None)
+        if len(looks) == 1:
+            other = Thread(target=kept.take, args=[work])
+            other.start()
+            other.join(timeout=10)
+            raise ValueError
+        return 1
+
+    with pytest.raises(ValueError):
+        kept.take(work)
+    assert len(looks) == 2
