@@ -68,19 +68,21 @@ def overturn(*, contest_id: int, actor: str, note: str = "") -> int:
     What a client got of the slash it keeps; the treasury bears it. Answers the micro-tokens that came back.
 
     Raises:
-        Conflict: it was decided already.
+        Conflict: it was decided already, or has no effect yet.
         InsufficientFunds: the treasury cannot bear it.
     """
     with transaction.atomic():
         found = _decide(contest_id, Contest.Outcome.OVERTURNED, actor, note)
         assignment = found.verdict.assignment
         worker = standing.lock_worker(assignment.worker_id)
+        lost = assignment.reputation_changes.filter(after__lte=F("before")).first()  # the rejection's
+        if lost is None:
+            raise Conflict("This rejection is held while payouts are frozen; decide once they are thawed.")
         prefix = f"assignment:{assignment.pk}:slash"
         slashed = Transfer.objects.filter(idempotency_key__startswith=prefix).aggregate(total=Sum("amount"))["total"]
         if slashed:
             key = f"assignment:{assignment.pk}:overturn"
             post([Posting(treasury(), worker.stake, slashed, Code.OVERTURN, key, assignment.job)])
-        lost = assignment.reputation_changes.get(after__lte=F("before"))  # the rejection's
         after = min(100.0, worker.contributor.reputation + lost.before - lost.after)
         reason = f"{actor} overturned the rejection of {assignment.pk}."
         standing.move(worker.contributor, after, reason=reason, actor=actor, assignment=assignment, rejected=-1)

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth import get_user_model
 
-from marketplace.actions import contests, minting, standing, workers
+from marketplace.actions import contests, minting, payouts, settlement, standing, workers
 from marketplace.domain.errors import Conflict, InsufficientFunds, NotFound, Refused
 from marketplace.models import Contest, Contributor, Event, ReputationChange, Transfer, Verdict, Worker
 from tests import factories as make
@@ -247,3 +247,21 @@ def test_an_assignment_in_hand_is_still_settled_after_a_contest_elsewhere():
     contests.overturn(contest_id=open_contest(wrong).pk, actor="olga")
     make.submit_answer(assignment, make.right_answer(wrong.job))
     assert make.verify(assignment) == "accepted"
+
+
+def test_a_rejection_that_is_held_is_taken_back_only_once_it_has_its_effect():
+    make.make_client()
+    worker = make.make_worker()
+    job = make.make_job()
+    wrong = given(job)
+    make.submit_answer(wrong, make.wrong_answer(job))
+    payouts.freeze(actor="olga", reason="to look")
+    assert make.verify(wrong) == "held"
+    contest(wrong)
+    with pytest.raises(Conflict, match="thawed"):
+        contests.overturn(contest_id=open_contest(wrong).pk, actor="olga")
+    payouts.thaw(actor="olga")
+    assert settlement.settle_held() == 1
+    treasury_grant(10)
+    assert contests.overturn(contest_id=open_contest(wrong).pk, actor="olga")
+    assert reread(worker).contributor.reputation == 100
