@@ -88,13 +88,15 @@ def _verify(results: Sequence[Result]) -> None:
                 checked = check(result, files)
             if checked is None:
                 _released(result)
-            elif checked.right:
+                continue
+            if checked.right:
                 right.append(checked)
-            else:
-                _settle([checked])
-            if right and time.monotonic() >= settle_at:
+            # Those that came before a wrong one go first: reputation moves in the order in which answers came.
+            if right and (not checked.right or time.monotonic() >= settle_at):
                 _settle(right)
                 right, settle_at = [], time.monotonic() + SETTLE_AFTER_SECONDS
+            if not checked.right:
+                _settle([checked])
         if right:
             _settle(right)
 

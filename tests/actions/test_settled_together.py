@@ -155,6 +155,13 @@ def test_a_wrong_answer_among_them_is_slashed_and_the_others_are_paid(dataset: s
     assert Transfer.objects.filter(code="slash").exists()
 
 
+def test_reputation_moves_in_the_order_in_which_answers_came(dataset: str) -> None:
+    answered(dataset, 3, wrong=1)
+    checking.verify_waiting()
+    moves = ReputationChange.objects.order_by("id").values_list("before", "after")
+    assert list(moves)[-3:] == [(100, 100), (100, 90), (90, 90.5)]
+
+
 def test_where_they_cannot_be_settled_together_each_is_settled_alone(
     dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
