@@ -86,10 +86,14 @@ class Spool:
         return self._note(assignment).exists()
 
     def read(self, assignment: str) -> dict[str, Any] | None:
-        """What is known of `assignment`'s answer; None where it was dropped meanwhile."""
+        """What is known of `assignment`'s answer; None where it was dropped meanwhile, or cannot be read any more."""
         try:
             note: dict[str, Any] = json.loads(self._note(assignment).read_text(encoding="utf-8"))
         except FileNotFoundError:
+            return None
+        except ValueError:  # the disk is damaged: neither heartbeats nor other answers may stumble over it for ever
+            log.error("What is kept of assignment %s cannot be read, and is set aside.", assignment)
+            self.set_aside(assignment)
             return None
         return note
 
@@ -126,7 +130,7 @@ class Spool:
         refused = self.folder / "refused"
         refused.mkdir(mode=0o700, exist_ok=True)
         for file in (self._note(assignment), self._archive(assignment)):
-            if file.exists():
+            with contextlib.suppress(FileNotFoundError):
                 os.replace(file, refused / file.name)
 
     def beats(self) -> list[Beat]:

@@ -190,6 +190,17 @@ def test_answers_that_an_earlier_process_left_go_together_too(taking: Coordinato
     assert [given.state for given in computed] == ["answered"] * 3 and len(taking.calls) == 1
 
 
+def test_a_note_that_the_disk_damaged_holds_up_no_other_answer(taking: Coordinator, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    damaged, *others = spooled(taking, spool, 3)
+    (tmp_path / f"{damaged.spec['assignment']}.json").write_bytes(b"\0\0\0")
+
+    assert len(spool.beats()) == 2
+    outbox_of(taking, spool).deliver()
+
+    assert [given.state for given in others] == ["answered"] * 2 and spool.waiting() == []
+
+
 def test_a_large_answer_and_a_failure_go_by_themselves(taking: Coordinator, tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     small = spooled(taking, spool, 2)
