@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
@@ -37,7 +38,8 @@ ROUTES = _by_first_word()
 def plain_match(request: HttpRequest) -> ResolverMatch | None:
     """The call of the API that `request` makes, where nothing says that a browser makes it."""
     given = request.META
-    page = "html" in given.get("HTTP_ACCEPT", "") or "format=api" in given["QUERY_STRING"]
+    takes = given.get("HTTP_ACCEPT", "").lower()
+    page = "html" in takes or "text/*" in takes or "format=api" in unquote(given["QUERY_STRING"])
     if page or any(given.get(name) for name in OF_BROWSERS):
         return None
     path = request.path_info.removeprefix("/")

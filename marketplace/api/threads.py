@@ -34,17 +34,19 @@ class KeptThreads(Executor):
             if self._resting:
                 self._resting.pop().put(task)
             elif self._count < self._most:
-                self._count += 1
-                threading.Thread(target=self._run, args=(task,), name="request", daemon=True).start()
+                threading.Thread(target=self._run, args=([task],), name="request", daemon=True).start()
+                self._count += 1  # once it runs: where no more threads may be, that call alone fails
             else:
                 self._waiting.append(task)
         return task[0]
 
-    def _run(self, task: Task | None) -> None:
+    def _run(self, first: list[Task]) -> None:
         inbox: SimpleQueue[Task] = SimpleQueue()
+        task: Task | None = first.pop()  # out of what the `Thread` holds on to
         try:
             while task is not None:
                 _do(*task)
+                task = None  # lest a thread that rests keeps the last request and its answer in memory
                 task = self._next(inbox)
         finally:
             connections.close_all()

@@ -3,6 +3,8 @@
 import asyncio
 import select
 import threading
+import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -134,4 +136,28 @@ def test_what_fails_in_a_kept_thread_fails_where_it_was_asked_for_and_the_thread
     kept = threads.KeptThreads(1)
     with pytest.raises(ZeroDivisionError):
         kept.submit(lambda: 1 / 0).result(10)
+    assert kept.submit(lambda: 2).result(10) == 2
+
+
+def test_a_thread_that_rests_keeps_nothing_of_what_it_did_last() -> None:
+    class Answer:
+        pass
+
+    kept = threads.KeptThreads(1)
+    for _ in range(2):  # its first, and one that it waited for
+        answer = weakref.ref(kept.submit(Answer).result(10))
+        until = time.monotonic() + 10
+        while answer() is not None:
+            assert time.monotonic() < until, "the thread keeps it"
+
+
+def test_a_thread_that_cannot_be_started_is_not_counted_among_those_that_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    kept = threads.KeptThreads(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", full)
+        with pytest.raises(RuntimeError):
+            kept.submit(int)
     assert kept.submit(lambda: 2).result(10) == 2

@@ -57,14 +57,22 @@ def test_a_call_is_answered_alike_with_and_without_what_is_for_browsers(method: 
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Accept": "text/html"}, {"Origin": "http://localhost"}, {"Cookie": "a=b"}, {"Accept": "application/xhtml+xml"}],
+    [
+        {"Accept": "text/html"},
+        {"Accept": "TEXT/HTML"},
+        {"Accept": "text/*"},
+        {"Accept": "application/xhtml+xml"},
+        {"Origin": "http://localhost"},
+        {"Cookie": "a=b"},
+    ],
 )
 def test_what_a_browser_may_have_sent_passes_all_middleware(headers: dict[str, str]) -> None:
     assert not is_plain(Client().get("/health", headers=headers))
 
 
-def test_the_browsable_form_passes_all_middleware_for_it_needs_the_secret_of_forms() -> None:
-    assert not is_plain(Client().get("/health?format=api"))
+@pytest.mark.parametrize("query", ["format=api", "form%61t=%61pi"])
+def test_the_browsable_form_passes_all_middleware_for_it_needs_the_secret_of_forms(query: str) -> None:
+    assert not is_plain(Client().get(f"/health?{query}"))
 
 
 def test_a_foreign_host_is_refused_in_the_short_way_too() -> None:
