@@ -20,14 +20,14 @@ from marketplace.domain.lifecycle import (
 
 SQL = Path(__file__).resolve().parents[2] / "marketplace" / "sql"
 PAIR = re.compile(r"\('(\w+)', '(\w+)'\)")
-TRIPLE = re.compile(r"\('(\w+)', '(\w+)', '(\w+)'\)")
+TRIPLE = re.compile(r"'(\w+)(?:', '| )(\w+)(?:', '| )(\w+)'")  # three literals, or one of three words
 
 
 def tables(engine: str) -> tuple[set, set, set]:
     """The pairs of job states, of assignment states and the triples of (code, from, to) in an engine's file."""
     text = (SQL / f"{engine}.sql").read_text()
     jobs, assignments = re.findall(r"NEW\.state\) NOT IN \((?:VALUES)?(.*?)\)\s*(?:THEN|;)", text, re.DOTALL)
-    codes = re.search(r"d\.kind\) IN \((?:VALUES)?(.*?)\)\)", text, re.DOTALL)[1] + ")"
+    codes = re.search(r"(?:d\.kind\)|kinds) IN \((?:VALUES)?(\s.*?'\)?)\)\)", text, re.DOTALL)[1]
     return set(PAIR.findall(jobs)), set(PAIR.findall(assignments)), set(TRIPLE.findall(codes))
 
 
