@@ -115,8 +115,9 @@ def open_with(secret: str) -> ApiKey | None:
         return None
     told: dict[str, Any] = vars(found)
     people: Any = get_user_model()
-    known = [people._meta.get_field(name).to_python(told[f"user_{name}"]) for name in USER]
-    found.user = people.from_db(connection.alias, USER, known)
+    fields = [field for field in people._meta.concrete_fields if field.name in USER]  # `from_db` takes them in this order
+    known = [field.to_python(told[f"user_{field.name}"]) for field in fields]
+    found.user = people.from_db(connection.alias, [field.name for field in fields], known)
     roles = roles_in([role for role in Role if told.get(f"in_{role.value}")], is_staff=found.user.is_staff)
     found.opens = scopes_of(roles) & {Scope(scope) for scope in found.scopes}
     if told["unnoted"]:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from marketplace.actions import keys, stakes, workers
+from marketplace.actions.digests import digest
 from marketplace.domain.errors import Forbidden, Refused
 from marketplace.models import ApiKey, Job, Transfer, database_now
 from tests.api.calls import ROWS, is_refused, post
@@ -48,6 +49,18 @@ def test_a_key_is_kept_as_a_digest_alone_and_shown_once(alice: Any) -> None:
 def test_a_key_opens_the_api_for_its_user(alice: Any, scheme: str) -> None:
     http = with_key(a_key(alice, "read"), scheme)
     assert http.get("/clients").json()["clients"] == [{"client_address": "alices_lab", "balance": 1000}]
+
+
+@pytest.mark.parametrize("rank", ["nobody's", "is_staff", "is_superuser"])
+def test_a_keys_user_is_the_one_who_is_on_record(rank: str) -> None:
+    user = User.objects.create_user("rita", "rita@example.org", **({} if rank == "nobody's" else {rank: True}))
+    soon = database_now() + timedelta(hours=1)
+    made = ApiKey.objects.create(user=user, name="k", scopes=["read"], sha256=digest("s"), expires_at=soon)
+    opened = keys.open_with("s")
+    assert opened == made
+    assert {name: getattr(opened.user, name) for name in keys.USER} == {
+        name: getattr(User.objects.get(), name) for name in keys.USER
+    }
 
 
 def test_an_expired_a_revoked_and_an_unknown_key_open_nothing(alice: Any) -> None:
