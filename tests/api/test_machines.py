@@ -230,3 +230,25 @@ def test_a_failure_gives_the_job_back_to_the_queue(client: Client, machine: Mach
     status = client.get(f"/job/{assignment.job_id}/status").json()
     assert (status["status"], status["worker"], status["attempt"]) == ("pending", None, 1)
     is_refused(post(machine.http, path, good, headers=machine.headers), 409)
+
+
+def test_a_machines_call_makes_no_request_of_rest_frameworks(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def made(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("it costs more than what most of these calls do")
+
+    monkeypatch.setattr("rest_framework.views.Request", made)
+    assert machine.heartbeat().status_code == 200
+    is_refused(machine.heartbeat(load=2))
+    is_refused(machine.start(Assignment()), 404)
+
+
+def test_what_a_machines_call_does_not_have_is_said_as_everywhere(machine: Machine, client: Client) -> None:
+    path = "/worker/heartbeat"
+    answer = client.get(path, headers=machine.headers)
+    is_refused(answer, 405)
+    assert "POST" in answer["Allow"]
+    assert client.options(path, headers=machine.headers).status_code == 200
+    is_refused(post(client, path, headers=machine.headers | {"Accept": "text/csv"}), 406)
+    is_refused(client.post(path, b"x=1", "application/x-www-form-urlencoded", headers=machine.headers), 415)
+    for body in (b"[]", b"{", b'{"load": NaN}', b"\xff"):
+        is_refused(client.post(path, body, "application/json", headers=machine.headers))
