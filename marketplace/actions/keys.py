@@ -115,7 +115,7 @@ def open_with(secret: str) -> ApiKey | None:
         return None
     told: dict[str, Any] = vars(found)
     people: Any = get_user_model()
-    fields = [field for field in people._meta.concrete_fields if field.name in USER]  # `from_db` takes them in this order
+    fields = [field for field in people._meta.concrete_fields if field.name in USER]  # in the order of `from_db`
     known = [field.to_python(told[f"user_{field.name}"]) for field in fields]
     found.user = people.from_db(connection.alias, [field.name for field in fields], known)
     roles = roles_in([role for role in Role if told.get(f"in_{role.value}")], is_staff=found.user.is_staff)
