@@ -131,6 +131,7 @@ def test_an_operator_from_log_in_to_a_rejection_overturned(closed: Closed) -> No
     expect(page.locator("#coordination")).to_contain_text("Switched by olga")
     page.get_by_role("link", name="Ledger").click()
     page.get_by_role("button", name="Check now").click()
+    expect(page.get_by_text("Being checked now")).to_be_visible()
     books.check(row=BooksCheck.objects.latest("id").pk)
     page.reload()
     expect(page.get_by_role("heading", name="The books add up")).to_be_visible()
