@@ -221,7 +221,8 @@ class Simulator:
         for contributor in Contributor.objects.exclude(suspended_at=None):
             self.reinstate(contributor)
         for _ in range(most):
-            if not Job.objects.filter(ended_at=None).exists():
+            asked = any(kind == "request again" for *_, kind, _ in self._queue)  # what may submit one job more
+            if not asked and not Job.objects.filter(ended_at=None).exists():
                 break
             self.step()
         else:
