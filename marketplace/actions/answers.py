@@ -1,7 +1,6 @@
 """Taking in answers: a machine sends at once what it has computed. Each is on the disk before its row is written."""
 
 import hashlib
-import io
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -35,18 +34,7 @@ class Answer:
     fence: int
     digest: str  # SHA-256 of `body`, in hexadecimal
     seconds: float  # what the machine says that computing took
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """An answer that is still to be read."""
-
-    assignment_id: UUID
-    fence: int
-    digest: str
-    seconds: float
-    body: BinaryIO
+    body: BinaryIO  # read once, block by block
 
 
 @dataclass(frozen=True)
@@ -68,14 +56,6 @@ def submit_all(*, machine: Worker, answers: Sequence[Answer]) -> list[None | Ref
         `Refused`: empty, not of its digest, or more bytes than any answer of the model has. `Conflict`: another answer
         is in already. `Gone`: the assignment is dead. `NoRoom`: the disk is full.
     """
-    incoming = [
-        Incoming(each.assignment_id, each.fence, each.digest, each.seconds, io.BytesIO(each.body)) for each in answers
-    ]
-    return take_in(machine, incoming)
-
-
-def take_in(machine: Worker, answers: Sequence[Incoming]) -> list[None | Refused]:
-    """`submit_all` of answers that are read block by block."""
     found = live.find_all(machine, {each.assignment_id for each in answers})
     said: dict[int, None | Refused] = {}
     received: dict[UUID, _Received] = {}
@@ -102,11 +82,11 @@ def take_in(machine: Worker, answers: Sequence[Incoming]) -> list[None | Refused
     return [said[number] for number in range(len(answers))]
 
 
-def _is_wanted(assignment: Assignment, answer: Incoming) -> bool:
+def _is_wanted(assignment: Assignment, answer: Answer) -> bool:
     return assignment.state == AssignmentState.STARTED.value and assignment.fence == answer.fence
 
 
-def _differs(assignment: Assignment, known: Result | None, answer: Incoming) -> None | Refused:
+def _differs(assignment: Assignment, known: Result | None, answer: Answer) -> None | Refused:
     """Why this is not the answer that is in; None where it is."""
     if known is None:
         return Gone(DEAD)
@@ -123,7 +103,7 @@ def answer_bytes_max(assignment: Assignment) -> int:
     return bytes_max(MODELS[job.model_type], job.params, job.data.rows, len(job.fitted_columns))
 
 
-def _receive(number: int, answer: Incoming, assignment: Assignment, files: ExitStack) -> _Received:
+def _receive(number: int, answer: Answer, assignment: Assignment, files: ExitStack) -> _Received:
     """Write an answer into a file that lives as long as `files`.
 
     Raises:

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from marketplace import storage
 from marketplace.actions import copies, live
-from marketplace.actions.answers import DEAD, Incoming, answer_bytes_max, take_in, write_results
+from marketplace.actions.answers import DEAD, Answer, answer_bytes_max, submit_all, write_results
 from marketplace.actions.endings import end_attempt, give_up_attempt
 from marketplace.actions.heartbeats import of_machine
 from marketplace.actions.locks import hold_machines, hold_matrix
@@ -73,7 +73,7 @@ def submit_result(
         Conflict: another answer is in already.
         Gone: the assignment is dead.
     """
-    (refused,) = take_in(machine, [Incoming(assignment_id, fence, digest, seconds, body)])
+    (refused,) = submit_all(machine=machine, answers=[Answer(assignment_id, fence, digest, seconds, body)])
     if refused is not None:
         raise refused
 

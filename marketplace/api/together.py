@@ -1,5 +1,6 @@
 """The machines' calls about several assignments at once. Each of them gets what it would get in a call of its own."""
 
+from io import BytesIO
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -90,7 +91,7 @@ class Results(MachineCall):
                 fence=note["fence"],
                 digest=note["sha256"],
                 seconds=note["seconds"],
-                body=request.read(note["size_bytes"]),
+                body=BytesIO(request.read(note["size_bytes"])),
             )
             for note in notes
         ]

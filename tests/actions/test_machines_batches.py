@@ -54,7 +54,7 @@ def assigned(count: int) -> list[Assignment]:
     )
 
 
-def answer_to(assignment: Assignment, **more: object) -> Answer:
+def answer_to(assignment: Assignment, *, content: bytes | None = None, **more: object) -> Answer:
     file = io.BytesIO()
     save_archive(file, make.right_answer(assignment.job))
     body = file.getvalue()
@@ -63,7 +63,7 @@ def answer_to(assignment: Assignment, **more: object) -> Answer:
         "fence": assignment.fence,
         "digest": hashlib.sha256(body).hexdigest(),
         "seconds": 0.01,
-        "body": body,
+        "body": io.BytesIO(body if content is None else content),
     }
     return Answer(**(given | more))  # type: ignore[arg-type]
 
@@ -102,9 +102,9 @@ def test_each_of_several_answers_is_taken_or_refused_in_order() -> None:
     answers = [
         answer_to(wrong_digest, digest="0" * 64),
         answer_to(good),
-        answer_to(empty, body=b""),
+        answer_to(empty, content=b""),
         answer_to(old, fence=7),
-        answer_to(large, body=b"x" * 10_000_000),
+        answer_to(large, content=b"x" * 10_000_000),
         answer_to(good, assignment_id=uuid4()),
     ]
     found = submit_all(machine=machine, answers=answers)
@@ -140,7 +140,7 @@ def test_where_the_disk_is_full_none_of_a_batch_is_in_and_each_is_told(monkeypat
         patched.setattr(storage, "keep_all", full)
         assert kinds(submit_all(machine=machine, answers=answers)) == [NoRoom, NoRoom]
     assert set(Job.objects.values_list("state", flat=True)) == {"computing"} and not Result.objects.exists()
-    assert submit_all(machine=machine, answers=answers) == [None, None]
+    assert submit_all(machine=machine, answers=[answer_to(each) for each in live]) == [None, None]
 
 
 STEPS = {"start": 8, "answer": 10, "verify": 24}  # statements of a batch, whatever its size
