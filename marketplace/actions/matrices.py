@@ -18,8 +18,9 @@ from marketplace.domain.recipes import Options, Recipe, gap_refused
 from marketplace.models import Dataset, Job, Matrix, database_now
 from marketplace.tables import recipes
 from marketplace.tables.matrix import MatrixWriter
-from marketplace.tables.recipes import Layout, Survey
+from marketplace.tables.recipes import Layout
 from marketplace.tables.rows import Stored
+from marketplace.tables.survey import Survey
 from workers.catalog.base import CatalogModel
 
 Columns = Sequence[Mapping[str, Any]]

@@ -12,8 +12,9 @@ import pytest
 from marketplace.domain.errors import Refused
 from marketplace.domain.recipes import Recipe
 from marketplace.tables import delimited, pages, parquet, rows
-from marketplace.tables.recipes import Survey, fitted_rows
+from marketplace.tables.recipes import fitted_rows
 from marketplace.tables.rows import Stored
+from marketplace.tables.survey import Survey
 
 ROWS = 5000
 

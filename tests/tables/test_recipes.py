@@ -12,8 +12,9 @@ from marketplace.domain.errors import Refused
 from marketplace.domain.recipes import Recipe
 from marketplace.tables import csv_blocks, delimited, recipes, rows
 from marketplace.tables.matrix import MatrixWriter
-from marketplace.tables.recipes import Layout, Survey
+from marketplace.tables.recipes import Layout
 from marketplace.tables.rows import Stored
+from marketplace.tables.survey import Survey
 
 FLATS = (
     "area,town,rooms,heated,price\n"

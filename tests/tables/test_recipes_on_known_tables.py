@@ -15,8 +15,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from marketplace.domain.recipes import Recipe
 from marketplace.tables import delimited, recipes
 from marketplace.tables.matrix import MatrixWriter
-from marketplace.tables.recipes import Survey
 from marketplace.tables.rows import Stored
+from marketplace.tables.survey import Survey
 
 pd = pytest.importorskip("pandas")
 known = pytest.importorskip("statsmodels.datasets")
