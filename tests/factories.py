@@ -13,6 +13,7 @@ from django.db import connection, transaction
 
 from marketplace import storage
 from marketplace.actions import (
+    agenda,
     assignments,
     clients,
     coordination,
@@ -26,7 +27,7 @@ from marketplace.actions import (
 from marketplace.actions.submissions import Submission
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.money import MICRO
-from marketplace.models import Assignment, Client, Contributor, Job, Worker, guards
+from marketplace.models import Assignment, Client, Contributor, Job, Worker, database_now, guards
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Task, load
 from workers.catalog import MODELS
@@ -110,6 +111,11 @@ def submit_answer(assignment: Assignment, answer: dict[str, np.ndarray], fence: 
         seconds=0.01,
         body=io.BytesIO(body),
     )
+
+
+def is_due(kind: str) -> bool:
+    """Would a cycle of the coordinator do this step now?"""
+    return agenda.look(database_now(), None)[kind]
 
 
 def verify(assignment: Assignment) -> str:

@@ -12,7 +12,7 @@ from marketplace.actions.audit import audit
 from marketplace.actions.picks import write_picks
 from marketplace.actions.submissions import Submission
 from marketplace.domain.matching import Pick
-from marketplace.models import Assignment, Client, Event, Job, Network, Worker, database_now
+from marketplace.models import Assignment, BooksCheck, Client, Event, Job, Network, NoticeScan, Worker, database_now
 from tests import factories as make
 
 
@@ -27,6 +27,12 @@ def test_three_equal_workers_share_sixty_jobs():
     shares = Counter(Job.objects.values_list("worker__name", flat=True))
     assert sorted(shares) == ["a", "b", "c"]
     assert min(shares.values()) >= 10
+
+
+@pytest.mark.django_db
+def test_the_first_cycle_asks_for_the_books_and_looks_for_what_people_are_told():
+    coordination.run_cycle()
+    assert BooksCheck.objects.get().asked_by == "coordinator" and NoticeScan.objects.get().at
 
 
 @pytest.mark.django_db

@@ -78,8 +78,9 @@ def test_unstaked_tokens_reach_the_wallet_after_the_delay_and_not_before():
     assert (row.release_at - row.created_at).total_seconds() == pytest.approx(settings.POLICY.unbonding_seconds, abs=5)
     assert stakes.release_due() == 0
     assert (balance("rtx4090", "stake"), balance("rtx4090", "unbonding"), balance("rtx4090")) == (100, 50, 100)
+    assert not make.is_due("unbondings")
     let_the_delay_pass()
-    assert (stakes.release_due(), stakes.release_due()) == (1, 0)
+    assert make.is_due("unbondings") and (stakes.release_due(), stakes.release_due()) == (1, 0)
     assert (balance("rtx4090", "unbonding"), balance("rtx4090")) == (0, 150)
     assert reread(worker).stake.balance == 100 * TOKEN
 

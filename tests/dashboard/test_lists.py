@@ -139,7 +139,11 @@ def test_a_worker_is_shown_with_what_it_did(client):
     cast.a_job(payer, "verified")
     cast.be_wrong_about(cast.a_job(payer))
     factories.set_reputation(93.25)
-    assert records.take(None) == 1 and records.take(database_now() + timedelta(minutes=1)) == 0
+    assert (
+        factories.is_due("records")
+        and records.take(None) == 1
+        and records.take(database_now() + timedelta(minutes=1)) == 0
+    )
     html = body(client, MARKET)
     for text in ("93.3", "n 2", ">50 %<", "24.0 GiB", "82.6"):
         assert text in html, text
