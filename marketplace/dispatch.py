@@ -7,6 +7,7 @@ cycle sends again whatever was not taken up. So sending never fails the request 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -54,16 +55,20 @@ def route(queue: str) -> Queue:
 
 
 def send_assignments(messages: Sequence[Message]) -> None:
-    """Tell each machine of its assignment, now, until Redis is away. Called after commit.
+    """Tell each machine of its assignment, now, in one exchange with Redis. Called after commit.
 
     A machine without a queue hears of it from its next heartbeat's reply.
     """
-    for message in messages:
-        if not message.queue:
-            continue
-        task_id = message.assignment
-        if not _send(TASK_NAME, [task_id], task_id=task_id, declare=(), queue=route(message.queue)):
-            break
+    sent = [message for message in messages if message.queue]
+    if not sent:
+        return
+    try:
+        with current_app.producer_pool.acquire(block=True) as producer, producer.batch():
+            for each in sent:
+                where: dict[str, Any] = {"queue": route(each.queue), "declare": (), "producer": producer}
+                current_app.send_task(TASK_NAME, [each.assignment], task_id=each.assignment, retry=False, **where)
+    except (OperationalError, OSError, RedisError) as error:
+        _note_unsent(TASK_NAME, error)
 
 
 def wake_coordinator() -> None:

@@ -17,7 +17,7 @@ from marketplace.actions.events import record_all
 from marketplace.actions.traces import about
 from marketplace.domain.errors import Conflict, Gone, NoRoom, NotFound, Refused
 from marketplace.domain.lifecycle import AssignmentState, JobState
-from marketplace.models import Assignment, Event, Job, Result, Worker
+from marketplace.models import Assignment, Event, Job, Result, Worker, insert_all
 from marketplace.verification.answers import bytes_max
 from workers.catalog import MODELS
 
@@ -178,9 +178,9 @@ def write_results(
 def _complete(results: Sequence[Result]) -> None:
     done = [result.assignment for result in results]
     state = AssignmentState.SUBMITTED.value
-    Assignment.objects.filter(pk__in=[each.pk for each in done]).update(state=state, progress=1.0)
-    Job.objects.filter(pk__in=[each.job_id for each in done]).update(state=JobState.COMPLETED.value)
-    Result.objects.bulk_create(results)
+    Assignment.objects.filter(pk__among=[each.pk for each in done]).update(state=state, progress=1.0)
+    Job.objects.filter(pk__among=[each.job_id for each in done]).update(state=JobState.COMPLETED.value)
+    insert_all(results, read_back=False)
     record_all(
         Event(
             kind="job.completed",

@@ -69,7 +69,7 @@ def _lease() -> list[Result]:
         now = database_now()
         waiting = to_check().filter(free_at(now), SMALL, checked=False).order_by("received_at")
         results = list(waiting.select_for_update(no_key=True, skip_locked=True, of=("self",))[:TOGETHER])
-        Result.objects.filter(pk__in=[result.pk for result in results]).update(
+        Result.objects.filter(assignment__pk__among=[result.pk for result in results]).update(
             check_lease_expires_at=now + timedelta(seconds=LEASE_SECONDS), check_tries=F("check_tries") + 1
         )
     for result in results:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from marketplace.models import Assignment, Event, Job, Worker
+from marketplace.models import Assignment, Event, Job, Worker, insert_all
 
 
 def record(
@@ -31,4 +31,4 @@ def record(
 
 def record_all(events: Iterable[Event]) -> None:
     """Write several event rows in one statement, in the transaction that makes the changes."""
-    Event.objects.bulk_create(events)
+    insert_all(events, read_back=False)

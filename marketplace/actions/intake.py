@@ -22,7 +22,18 @@ from marketplace.domain.errors import Refused
 from marketplace.domain.ledger import AccountKind, Code
 from marketplace.domain.lifecycle import JobState
 from marketplace.domain.matching import Demand
-from marketplace.models import ApiKey, Audience, Client, Compiled, DatabaseNow, Event, Job, Network, ResourceClass
+from marketplace.models import (
+    ApiKey,
+    Audience,
+    Client,
+    Compiled,
+    DatabaseNow,
+    Event,
+    Job,
+    Network,
+    ResourceClass,
+    insert_all,
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def enqueue(orders: Sequence[Order], api_key: ApiKey | None) -> list[Job]:
     starts = _draw_places(lines, orders)
     ids = [uuid.uuid4() for _ in orders]
     escrows = open_accounts(AccountKind.ESCROW, [str(job_id) for job_id in ids])
-    jobs = Job.objects.bulk_create(
+    jobs = insert_all(
         Job(
             id=job_id,
             client=lines[order.client.pk].client,

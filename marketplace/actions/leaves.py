@@ -7,17 +7,29 @@ from marketplace.domain.encoding import exact, moment
 from marketplace.models import Event, Job, Transfer, Verdict
 
 Encoded = tuple[dict[str, Any], dict[str, Any] | None]  # what is plain, what is private
+SUBMITTED = "job.submitted"
+TRANSFER = ("source__kind", "destination__kind", *(field.name for field in Transfer._meta.fields))
+ASKED = (
+    *("model_type", "dataset", "params", "features", "target", "seed", "reward", "max_attempts", "deadline_at"),
+    "matrix__recipe",
+)
+VERDICT = (
+    *(field.name for field in Verdict._meta.fields),
+    *("assignment__job", "assignment__fence", "assignment__worker", "assignment__result__sha256"),
+)
 
 
 def encode_rows(kind: str, rows: Collection[int]) -> dict[int, Encoded]:
-    """The rows of a kind by their ids, encoded, in one query."""
+    """The rows of a kind by their ids, encoded, in a query or two that read no more than is sealed."""
     if kind == "transfer":
-        transfers = Transfer.objects.select_related("source", "destination").filter(pk__in=rows)
+        transfers = Transfer.objects.select_related("source", "destination").only(*TRANSFER).filter(pk__among=rows)
         return {each.pk: (encode_transfer(each), None) for each in transfers}
     if kind == "event":
-        events = Event.objects.select_related("job__matrix").filter(pk__in=rows)
-        return {each.pk: encode_event(each) for each in events}
-    verdicts = Verdict.objects.select_related("assignment__result").filter(pk__in=rows)
+        events = list(Event.objects.filter(pk__among=rows))
+        submitted = [each.job_id for each in events if each.kind == SUBMITTED]
+        jobs = Job.objects.select_related("matrix").only(*ASKED).filter(pk__among=submitted).in_bulk()
+        return {each.pk: encode_event(each, jobs.get(each.job_id)) for each in events}
+    verdicts = Verdict.objects.select_related("assignment__result").only(*VERDICT).filter(pk__among=rows)
     return {each.pk: encode_verdict(each) for each in verdicts}
 
 
@@ -36,7 +48,8 @@ def encode_transfer(transfer: Transfer) -> dict[str, Any]:
     }
 
 
-def encode_event(event: Event) -> Encoded:
+def encode_event(event: Event, job: Job | None) -> Encoded:
+    """`job` is the event's, where that is its submission."""
     plain = {
         "kind": "event",
         "id": event.pk,
@@ -49,8 +62,8 @@ def encode_event(event: Event) -> Encoded:
         "at": moment(event.created_at),
     }
     private: dict[str, Any] = {"actor": event.actor, "reason": event.reason}
-    if event.kind == "job.submitted" and event.job:
-        private["asked"] = _asked(event.job)
+    if event.kind == SUBMITTED and job:
+        private["asked"] = _asked(job)
     return plain, private
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from marketplace.domain.ledger import AccountKind, AccountView, Code, Move, overdrawn, settle
-from marketplace.models import Account, Job, Transfer
+from marketplace.models import Account, Job, Transfer, insert_all
 
 # A statement is whole or not at all. The insertion's trigger locks both accounts, in the order of ids, as `post` does.
 # Where what is read here does not allow the transfer, nothing is written.
@@ -46,7 +46,7 @@ def open_accounts(kind: AccountKind, names: Iterable[str]) -> list[Account]:
     Raises:
         IntegrityError: there is one of this kind and name.
     """
-    return Account.objects.bulk_create(Account(kind=kind.value, name=name) for name in names)
+    return insert_all(Account(kind=kind.value, name=name) for name in names)
 
 
 def issuance() -> Account:
@@ -72,10 +72,10 @@ def post(postings: Sequence[Posting]) -> list[Transfer]:
     if len(postings) == 1 and (made := _post_one(postings[0])):
         return [made]
     wanted = {account.pk for posting in postings for account in (posting.source, posting.destination)}
-    locked = Account.objects.select_for_update(no_key=True).filter(pk__in=wanted).order_by("pk")
+    locked = Account.objects.select_for_update(no_key=True).filter(pk__among=wanted).order_by("pk")
     views = {a.pk: AccountView(AccountKind(a.kind), a.name, a.balance) for a in locked}
     settle(views, [Move(p.source.pk, p.destination.pk, p.amount, p.code) for p in postings])
-    return Transfer.objects.bulk_create(
+    return insert_all(
         Transfer(
             source=posting.source,
             destination=posting.destination,

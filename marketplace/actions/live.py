@@ -31,7 +31,7 @@ def of(machine: Worker) -> QuerySet[Assignment]:
 
 def find_all(machine: Worker, assignment_ids: Collection[UUID]) -> dict[UUID, Assignment]:
     """Those of several that are the machine's, by their ids, with what `READ` names."""
-    return of(machine).only(*READ).in_bulk(assignment_ids)
+    return of(machine).only(*READ).filter(pk__among=assignment_ids).in_bulk()
 
 
 def find(machine: Worker, assignment_id: UUID) -> Assignment:
@@ -52,11 +52,11 @@ def lock_all(
 
     The clock is read after the locks are held: a statement that waited must not take a dead lease for a live one.
     """
-    jobs = of(machine).filter(pk__in=assignment_ids).values("job")
+    jobs = of(machine).filter(pk__among=assignment_ids).values("job")
     locked = Job.objects.select_for_update(no_key=True).filter(pk__in=jobs).order_by("pk")
     if not list(locked.values_list("pk")):
         return {}, database_now()
-    found = of(machine).in_bulk(assignment_ids) if whole else find_all(machine, assignment_ids)
+    found = of(machine).filter(pk__among=assignment_ids).in_bulk() if whole else find_all(machine, assignment_ids)
     return found, database_now()
 
 

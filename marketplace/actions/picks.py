@@ -102,7 +102,7 @@ def write_picks(picks: Sequence[Pick], jobs: Mapping[str, Job], now: datetime) -
 def _given(picks: Sequence[Pick], jobs: Mapping[str, Job]) -> list[_Given]:
     # Locked in order before they are changed in any: paying locks several too.
     rows = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("host").order_by("pk")
-    found = rows.filter(pk__in=[pick.worker for pick in picks]).only("name", "queue", "host__queue")
+    found = rows.filter(pk__among=[pick.worker for pick in picks]).only("name", "queue", "host__queue")
     workers = {str(worker.pk): worker for worker in found}
     given = []
     for pick in picks:

@@ -16,7 +16,7 @@ from marketplace.actions.leaves import encode_rows
 from marketplace.actions.locks import try_sealing
 from marketplace.domain import merkle
 from marketplace.domain.encoding import SALT_BYTES, canonical, digest
-from marketplace.models import Leaf, LeafSalt, TreeNode, Unsealed
+from marketplace.models import Leaf, LeafSalt, Unsealed, insert_all
 
 BATCH = 500
 BATCHES = 40  # that one call seals at most
@@ -57,10 +57,10 @@ def _seal_batch() -> int:
         if not notes:
             return 0
         leaves, salts = _leaves(notes, tree.size())
-        Leaf.objects.bulk_create(leaves)
-        LeafSalt.objects.bulk_create(salts)
-        TreeNode.objects.bulk_create(tree.grow([bytes.fromhex(leaf.hash) for leaf in leaves], leaves[0].number))
-        Unsealed.objects.filter(pk__in=[note.pk for note in notes]).delete()
+        insert_all(leaves, read_back=False)
+        insert_all(salts, read_back=False)
+        insert_all(tree.grow([bytes.fromhex(leaf.hash) for leaf in leaves], leaves[0].number), read_back=False)
+        Unsealed.objects.filter(pk__among=[note.pk for note in notes]).delete()
     return len(leaves)
 
 

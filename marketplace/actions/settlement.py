@@ -24,7 +24,18 @@ from marketplace.actions.slashes import punish
 from marketplace.actions.traces import about
 from marketplace.domain import escrow
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
-from marketplace.models import Assignment, Dataset, Event, HeldVerdict, Job, Result, Verdict, Worker, database_now
+from marketplace.models import (
+    Assignment,
+    Dataset,
+    Event,
+    HeldVerdict,
+    Job,
+    Result,
+    Verdict,
+    Worker,
+    database_now,
+    insert_all,
+)
 from marketplace.tables.arrays import save_archive
 from marketplace.verification.check import Finding, Task, check_answer, check_claim
 from marketplace.verification.fitted import finish
@@ -159,8 +170,8 @@ def _lock(results: Sequence[Result]) -> bool:
     rows = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("escrow", "client")
     if len(results) > 1:  # which are all right
         rows = rows.only(*PAID)
-    jobs = rows.order_by("pk").in_bulk([result.assignment.job_id for result in results])
-    unchecked = Result.objects.filter(pk__in=[result.pk for result in results], checked=False)
+    jobs = rows.filter(pk__among=[result.assignment.job_id for result in results]).order_by("pk").in_bulk()
+    unchecked = Result.objects.filter(assignment__pk__among=[result.pk for result in results], checked=False)
     if unchecked.update(checked=True, check_lease_expires_at=None) != len(results):
         return False
     for result in results:
@@ -198,7 +209,7 @@ def settle(checked: Sequence[Checked]) -> str:
             transaction.set_rollback(True)
             return ""
         _keep(checked)
-        verdicts = Verdict.objects.bulk_create(
+        verdicts = insert_all(
             Verdict(assignment=each.result.assignment, **verdict_columns(each.finding.check, each.secret, each.seconds))
             for each in checked
         )

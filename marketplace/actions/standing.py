@@ -8,7 +8,7 @@ from django.db.models import F, OuterRef, Subquery
 
 from marketplace.actions.events import record
 from marketplace.domain import reputation
-from marketplace.models import Assignment, Contributor, Event, ReputationChange, Worker, update_each
+from marketplace.models import Assignment, Contributor, Event, ReputationChange, Worker, insert_all, update_each
 
 ACTOR = "coordinator"
 # What a right answer moves or is moved by.
@@ -32,11 +32,11 @@ def lock_earners(worker_ids: Collection[Any]) -> dict[Any, Worker]:
     """Several workers, locked as `lock_worker` does it and each in order, with what `EARNS` names; by their ids."""
     _lock_contributors(worker_ids)
     workers = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("contributor__wallet")
-    return workers.only(*EARNS).order_by("pk").in_bulk(worker_ids)
+    return workers.filter(pk__among=worker_ids).only(*EARNS).order_by("pk").in_bulk()
 
 
 def _lock_contributors(worker_ids: Collection[Any]) -> None:
-    theirs = Worker.objects.filter(pk__in=worker_ids).values("contributor")
+    theirs = Worker.objects.filter(pk__among=worker_ids).values("contributor")
     contributors = Contributor.objects.select_for_update(no_key=True).filter(pk__in=theirs)
     list(contributors.order_by("pk").values_list("pk"))
 
@@ -64,7 +64,7 @@ def credit(answers: Sequence[tuple[Contributor, Assignment]], *, actor: str) -> 
             if after != before:
                 moved[key] = after
         scores |= moved
-        ReputationChange.objects.bulk_create(wave)
+        insert_all(wave, read_back=False)
         keys = {change.contributor_id for change in wave}
         update_each(Contributor, {key: {"reputation": scores[key], "verified": counts[key]} for key in keys})
         answers = waiting

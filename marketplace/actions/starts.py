@@ -81,12 +81,12 @@ def _take_back(machine: Worker, assignment_id: UUID) -> None:
 
 
 def _begin(begun: Sequence[Assignment], now: datetime) -> None:
-    Assignment.objects.filter(pk__in=[each.pk for each in begun]).update(
+    Assignment.objects.filter(pk__among=[each.pk for each in begun]).update(
         state=AssignmentState.STARTED.value,
         started_at=now,
         lease_expires_at=now + timedelta(seconds=settings.POLICY.lease_seconds),
     )
-    Job.objects.filter(pk__in=[each.job_id for each in begun]).update(state=JobState.COMPUTING.value)
+    Job.objects.filter(pk__among=[each.job_id for each in begun]).update(state=JobState.COMPUTING.value)
     record_all(
         Event(
             kind="job.computing",

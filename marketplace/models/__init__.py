@@ -10,6 +10,7 @@ from marketplace.models.access import (
     roles_of,
     scopes_of_user,
 )
+from marketplace.models.among import Among
 from marketplace.models.audience import Audience, Pool, may_receive
 from marketplace.models.books import BooksCheck
 from marketplace.models.challenge import Challenge
@@ -17,7 +18,7 @@ from marketplace.models.client import Client
 from marketplace.models.clock import DatabaseNow, database_now
 from marketplace.models.compiled import Compiled
 from marketplace.models.dataset import Dataset
-from marketplace.models.each import update_each
+from marketplace.models.each import insert_all, update_each
 from marketplace.models.incident import HeldVerdict, Reverification
 from marketplace.models.job import Assignment, Job, ResourceClass, Result, Verdict
 from marketplace.models.ledger import Account, Transfer
@@ -34,6 +35,7 @@ from marketplace.models.worker import Contributor, EnrolmentKey, MatrixCopy, Wor
 __all__ = [
     "Account",
     "Allowance",
+    "Among",
     "ApiKey",
     "Assignment",
     "Audience",
@@ -82,5 +84,6 @@ __all__ = [
     "roles_in",
     "roles_of",
     "scopes_of_user",
+    "insert_all",
     "update_each",
 ]

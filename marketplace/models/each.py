@@ -1,9 +1,47 @@
-"""Changing many rows in one statement, each to values of its own."""
+"""Writing many rows in one statement, each with values of its own.
 
-from collections.abc import Mapping
-from typing import Any
+On PostgreSQL they go as one JSON document, in the place of a list of values: so a statement's text is the same however
+many rows there are, and it is planned once a connection.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import connection, models
+from django.db.models.expressions import DatabaseDefault
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+def insert_all(rows: Iterable[Row], *, read_back: bool = True) -> list[Row]:
+    """Insert rows of one model, in order, which all leave the same columns to the database.
+
+    Django's `bulk_create` makes an expression of each value, which takes longer than the insertion.
+
+    Args:
+        read_back: whether the rows are to know what the database made: their ids, and its defaults.
+    """
+    new = list(rows)
+    if not new:
+        return new
+    model: Any = type(new[0])
+    if connection.vendor == "sqlite":
+        return model._default_manager.bulk_create(new)
+    fields = [field for field in model._meta.concrete_fields if not _is_made(getattr(new[0], field.attname), field)]
+    made = model._meta.db_returning_fields if read_back else []
+    source, params = _source(fields, [[getattr(row, field.attname) for field in fields] for row in new])
+    sql = f'INSERT INTO "{model._meta.db_table}" ({_names(fields)}) SELECT given.* FROM {source}'
+    with connection.cursor() as cursor:
+        cursor.execute(f"{sql} RETURNING {_names(made)}" if made else sql, params)
+        read = cursor.fetchall() if made else [()] * len(new)
+    for row, values in zip(new, read, strict=True):
+        for field, value in zip(made, values, strict=True):
+            setattr(row, field.attname, value)
+        row._state.adding, row._state.db = False, connection.alias
+    return new
 
 
 def update_each(
@@ -21,32 +59,60 @@ def update_each(
     if not own:
         return 0
     meta: Any = model._meta
-    key, fields = meta.pk, [meta.get_field(name) for name in next(iter(own.values()))]
-    own_sets = [f'"{field.column}" = {_cast(field, n)}' for n, field in enumerate(fields, 2)]
-    same_fields = [(meta.get_field(name), value) for name, value in same.items()]
+    names = list(next(iter(own.values())))
+    fields = [meta.pk, *(meta.get_field(name) for name in names)]
+    source, given = _source(fields, [[key, *(values[name] for name in names)] for key, values in own.items()])
+    sets = [(meta.get_field(name), value) for name, value in same.items()]
     guards = [(meta.get_field(name), value) for name, value in (where or {}).items()]
-    row = f"({', '.join(['%s'] * (len(fields) + 1))})"
     sql = (
-        f'UPDATE "{meta.db_table}" SET {", ".join(own_sets + [_is(field) for field, _ in same_fields])} '
-        f"FROM (VALUES {', '.join([row] * len(own))}) AS given "
-        f'WHERE "{meta.db_table}"."{key.column}" = {_cast(key, 1)}'
-        + "".join(f' AND "{meta.db_table}".{_is(field)}' for field, _ in guards)
+        f'UPDATE "{meta.db_table}" SET '
+        + ", ".join([f'"{field.column}" = given.c{n}' for n, field in enumerate(fields) if n] + _are(sets))
+        + f' FROM {source} WHERE "{meta.db_table}"."{meta.pk.column}" = given.c0'
+        + "".join(f' AND "{meta.db_table}".{each}' for each in _are(guards))
     )
-    params = [field.get_db_prep_save(value, connection) for field, value in same_fields]
-    for pk, values in own.items():
-        params.append(key.get_db_prep_save(pk, connection))
-        params += [field.get_db_prep_save(values[field.name], connection) for field in fields]
-    params += [field.get_db_prep_save(value, connection) for field, value in guards]
+    params = [*_stored(sets), *given, *_stored(guards)]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         changed: int = cursor.rowcount
     return changed
 
 
-def _is(field: Any) -> str:
-    return f'"{field.column}" = %s'
+def _is_made(value: Any, field: Any) -> bool:
+    """Whether the database makes this value."""
+    return isinstance(value, DatabaseDefault) or (value is None and field.primary_key)
 
 
-def _cast(field: Any, n: int) -> str:
-    """The n-th column of the list of values, whose type the database does not know."""
-    return f"CAST(given.column{n} AS {field.cast_db_type(connection)})"
+def _source(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, list[Any]]:
+    """`rows` as a table `given` of the columns c0, c1, …, each of its field's type, and its parameters."""
+    if connection.vendor == "sqlite":
+        columns = ", ".join(f"column{n + 1} AS c{n}" for n in range(len(fields)))
+        row = f"({', '.join(['%s'] * len(fields))})"
+        params = [value for each in rows for value in _stored(zip(fields, each, strict=True))]
+        return f"(SELECT {columns} FROM (VALUES {', '.join([row] * len(rows))})) AS given", params
+    columns = ", ".join(f"c{n} {_type(field)}" for n, field in enumerate(fields))
+    document = [{f"c{n}": value for n, value in enumerate(each)} for each in rows]
+    return f"json_to_recordset(%s::json) AS given({columns})", [json.dumps(document, allow_nan=False, default=_plain)]
+
+
+def _type(field: Any) -> str:
+    """Of its column, without a length: what is too long is for the column to refuse."""
+    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection)).partition("(")[0]
+
+
+def _plain(value: Any) -> str:
+    """A value that JSON does not have, as PostgreSQL reads it."""
+    if isinstance(value, (UUID, datetime)):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no place in a JSON document")
+
+
+def _names(fields: Iterable[Any]) -> str:
+    return ", ".join(f'"{field.column}"' for field in fields)
+
+
+def _are(values: Iterable[tuple[Any, Any]]) -> list[str]:
+    return [f'"{field.column}" = %s' for field, _ in values]
+
+
+def _stored(values: Iterable[tuple[Any, Any]]) -> list[Any]:
+    return [field.get_db_prep_save(value, connection) for field, value in values]

@@ -68,7 +68,7 @@ def test_a_recipe_is_sealed_without_names_and_stays_as_it_was_when_its_data_are_
     deletion.delete_dataset(sha256=dataset.pk, user=None, actor="alice")
     assert log_audit.problems() == []
     submitted = Event.objects.get(kind="job.submitted")
-    _, private = leaves.encode_event(submitted)
+    _, private = leaves.encode_event(submitted, job)
     assert private["asked"]["recipe"] == {
         "columns": 2, "categories": [0], "target": True, "missing": "mean", "standardise": False,
         "first_level": "drop", "holdout": "0.25", "seed": 0,
