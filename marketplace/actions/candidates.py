@@ -14,7 +14,7 @@ from marketplace.actions.pulse import OPEN
 from marketplace.domain import reputation
 from marketplace.domain.lifecycle import LIVE
 from marketplace.domain.matching import Candidate
-from marketplace.models import Assignment, Worker
+from marketplace.models import Assignment, Compiled, Worker
 from marketplace.models.worker import is_open, was_heard
 from workers.protocol import is_served
 
@@ -48,7 +48,7 @@ def candidates(now: datetime, asked: Collection[int | None] = ()) -> list[Candid
     return [_candidate(row, seen) for row in rows]
 
 
-def _rows() -> Any:
+def _taking() -> Any:
     """Those that neither rest nor stand aside, the machine's part under names of its own."""
     taking = Q(is_active=True, draining=False, aside="") & (Q(host=None) | Q(host__draining=False, host__aside=""))
     machine = {
@@ -62,6 +62,15 @@ def _rows() -> Any:
     )
 
 
+def _live() -> Any:
+    live = Assignment.objects.filter(ended_at=None, state__in=[state.value for state in LIVE]).order_by()
+    return live.values_list("worker", "worker__host", "job__reward", "state")
+
+
+_rows = Compiled(_taking)
+_live_rows = Compiled(_live)
+
+
 def _at_its_hours(row: dict[str, Any], now: datetime) -> bool:
     return is_open(row["schedule"], row["time_zone"], now) and is_open(
         row["machine_schedule"], row["machine_time_zone"], now
@@ -73,8 +82,7 @@ def _in_hand() -> tuple[Counter[Any], Counter[Any], set[Any]]:
     exposed: Counter[Any] = Counter()
     taken: Counter[Any] = Counter()
     busy = set()
-    live = Assignment.objects.filter(ended_at=None, state__in=[state.value for state in LIVE]).order_by()
-    for worker, host, reward, state in live.values_list("worker", "worker__host", "job__reward", "state"):
+    for worker, host, reward, state in _live_rows():
         exposed[worker] += reward
         if state in OPEN:
             busy.add(worker)

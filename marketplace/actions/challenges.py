@@ -20,7 +20,7 @@ from marketplace.actions.locks import keep_assigning_out
 from marketplace.domain import measuring
 from marketplace.domain.errors import Conflict, NotFound
 from marketplace.domain.lifecycle import JobState
-from marketplace.models import Assignment, Challenge, Job, Worker, database_now
+from marketplace.models import Assignment, Challenge, Compiled, Job, Worker, database_now
 from workers.catalog.matrix_rate import OPENED, SEED_BYTES, fault, leaf_count
 from workers.protocol import ChallengeColumns, ChallengeOutcome, ChallengeStart
 
@@ -130,14 +130,20 @@ def measuring_now(now: datetime) -> QuerySet[Challenge]:
     """Challenges whose machines get no job now: they are measured, or have been too busy for it for long."""
     if not switched_on():
         return Challenge.objects.none()
-    late = now - timedelta(seconds=measuring.PATIENCE_SECONDS)
+    return _keeping_busy(now - timedelta(seconds=measuring.PATIENCE_SECONDS))
+
+
+def _keeping_busy(late: datetime) -> QuerySet[Challenge]:
     busy = Q(state=State.STARTED) | Q(state=State.WAITING, created_at__lt=late)
     return Challenge.objects.filter(busy, ended_at=None)
 
 
+_measured = Compiled(lambda late: _keeping_busy(late).values_list("worker", flat=True), datetime)
+
+
 def being_measured(now: datetime) -> set[UUID]:
     """The machines of `measuring_now`."""
-    return set(measuring_now(now).values_list("worker", flat=True))
+    return set(_measured(now - timedelta(seconds=measuring.PATIENCE_SECONDS))) if switched_on() else set()
 
 
 def _find(machine: Worker, challenge_id: UUID) -> Challenge:

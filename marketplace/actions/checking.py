@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -18,7 +18,7 @@ from marketplace import dispatch
 from marketplace.actions.settlement import Checked, check, free_at, release, settle, to_check
 from marketplace.actions.traces import about
 from marketplace.actions.turns import Turns
-from marketplace.models import Result, database_now
+from marketplace.models import Compiled, Result, database_now
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,21 @@ def _verify_next() -> int:
     return taken
 
 
+_first_waiting = Compiled(
+    lambda now: (
+        to_check()
+        .filter(free_at(now), SMALL, checked=False)
+        .order_by("received_at")
+        .select_for_update(no_key=True, skip_locked=True, of=("self",))[:TOGETHER]
+    ),
+    datetime,
+)
+
+
 def _lease() -> list[Result]:
     with transaction.atomic():
         now = database_now()
-        waiting = to_check().filter(free_at(now), SMALL, checked=False).order_by("received_at")
-        results = list(waiting.select_for_update(no_key=True, skip_locked=True, of=("self",))[:TOGETHER])
+        results = _first_waiting(now)
         Result.objects.filter(assignment__pk__among=[result.pk for result in results]).update(
             check_lease_expires_at=now + timedelta(seconds=LEASE_SECONDS), check_tries=F("check_tries") + 1
         )

@@ -1,11 +1,13 @@
 """The coordination cycle: expire, assign, and send again what was lost. Safe to run twice at once."""
 
 import logging
+import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -37,11 +39,11 @@ from marketplace.actions.turns import Turns
 from marketplace.domain.lifecycle import AssignmentState, JobState
 from marketplace.domain.matching import Candidate, Demand, Waiting, match, service_order, shortfall
 from marketplace.domain.money import MAX_MICRO
-from marketplace.models import Assignment, DatabaseNow, Job, Matrix, Network, ResourceClass, database_now
+from marketplace.models import Assignment, Compiled, DatabaseNow, Job, Matrix, Network, ResourceClass, database_now
 
 logger = logging.getLogger(__name__)
 
-PAST = 50  # jobs that are looked at behind as many as there are free workers
+PAST = 50  # jobs at least that are looked at behind as many as there are free workers
 _turns = Turns()
 LOOKED_AT = ("attempt", "reward", "quoted_seconds", "virtual_start", "submitted_at", "request_id", "resource_class")
 
@@ -134,7 +136,7 @@ def _assign_batch(if_active: bool) -> tuple[int, bool]:
             transaction.on_commit(dispatch.wake_again)
             return 0, False
         now = database_now()
-        network = Network.objects.get(pk=1)
+        (network,) = _network()
         if network.draining or (if_active and not network.coordination_active):
             return 0, False
         classes = _waiting_classes(now)
@@ -168,8 +170,21 @@ def _pending(now: datetime) -> QuerySet[Job]:
     return Job.objects.filter(state=JobState.PENDING.value, deadline_at__gt=now).exclude(matrix__in=made_later)
 
 
-def _waiting_classes(now: datetime) -> list[ResourceClass]:
-    return list(ResourceClass.objects.filter(Exists(_pending(now).filter(resource_class=OuterRef("pk")))))
+_network = Compiled(lambda: Network.objects.filter(pk=1))
+_waiting_classes = Compiled(
+    lambda now: ResourceClass.objects.filter(Exists(_pending(now).filter(resource_class=OuterRef("pk")))), datetime
+)
+
+
+@cache
+def _first_waiting(limit: int) -> Compiled[Job]:
+    """The first so many of a class whose reward is at most so much, locked."""
+
+    def build(resource_class: int, covered: int, now: datetime) -> QuerySet[Job]:
+        rows = _pending(now).filter(resource_class=resource_class, reward__lte=covered).order_by("virtual_start")
+        return rows.only(*LOOKED_AT).select_for_update(no_key=True, skip_locked=True, of=("self",))[:limit]
+
+    return Compiled(build, int, int, datetime)
 
 
 def demand_of(need: ResourceClass) -> Demand:
@@ -195,10 +210,9 @@ def _waiting_rows(
         if not fit:
             continue
         demands[each.pk] = demand
-        limit = min(len(fit), settings.POLICY.batch) + PAST
+        limit = PAST * (1 + math.ceil(min(len(fit), settings.POLICY.batch) / PAST))  # few limits, few statements
         covered = min(max(worker.exposure_left for worker in fit), MAX_MICRO)
-        rows = _pending(now).filter(resource_class=each, reward__lte=covered).order_by("virtual_start").only(*LOOKED_AT)
-        found = list(rows.select_for_update(no_key=True, skip_locked=True, of=("self",))[:limit])
+        found = _first_waiting(limit)(each.pk, covered, now)
         jobs += found
         more = more or len(found) == limit
     jobs.sort(key=lambda job: job.submitted_at)

@@ -74,7 +74,7 @@ def _waiting_for(machine: Worker, now: datetime) -> list[str]:
     return [str(pk) for pk in waiting.order_by("created_at").values_list("pk", flat=True)]
 
 
-def of_machine(machine: Worker) -> Q:
+def of_machine(machine: Worker | UUID) -> Q:
     """Assignments whose worker is this machine, or one that it stands in for."""
     return Q(worker=machine) | Q(worker__host=machine)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection
 from typing import Any
+from uuid import UUID
 
 from marketplace.domain.encoding import exact, moment
-from marketplace.models import Event, Job, Transfer, Verdict
+from marketplace.models import Compiled, Event, Job, Transfer, Verdict
 
 Encoded = tuple[dict[str, Any], dict[str, Any] | None]  # what is plain, what is private
 SUBMITTED = "job.submitted"
@@ -19,18 +20,26 @@ VERDICT = (
 )
 
 
+_transfers = Compiled(
+    lambda ids: Transfer.objects.select_related("source", "destination").only(*TRANSFER).filter(pk__among=ids), [int]
+)
+_events = Compiled(lambda ids: Event.objects.filter(pk__among=ids).order_by(), [int])
+_jobs = Compiled(lambda ids: Job.objects.select_related("matrix").only(*ASKED).filter(pk__among=ids).order_by(), [UUID])
+_verdicts = Compiled(
+    lambda ids: Verdict.objects.select_related("assignment__result").only(*VERDICT).filter(pk__among=ids), [int]
+)
+
+
 def encode_rows(kind: str, rows: Collection[int]) -> dict[int, Encoded]:
     """The rows of a kind by their ids, encoded, in a query or two that read no more than is sealed."""
     if kind == "transfer":
-        transfers = Transfer.objects.select_related("source", "destination").only(*TRANSFER).filter(pk__among=rows)
-        return {each.pk: (encode_transfer(each), None) for each in transfers}
+        return {each.pk: (encode_transfer(each), None) for each in _transfers(rows)}
     if kind == "event":
-        events = list(Event.objects.filter(pk__among=rows))
-        submitted = [each.job_id for each in events if each.kind == SUBMITTED]
-        jobs = Job.objects.select_related("matrix").only(*ASKED).filter(pk__among=submitted).in_bulk()
-        return {each.pk: encode_event(each, jobs.get(each.job_id)) for each in events}
-    verdicts = Verdict.objects.select_related("assignment__result").only(*VERDICT).filter(pk__among=rows)
-    return {each.pk: encode_verdict(each) for each in verdicts}
+        events = _events(rows)
+        submitted = [each.job_id for each in events if each.kind == SUBMITTED and each.job_id]
+        jobs = {each.pk: each for each in _jobs(submitted)}
+        return {each.pk: encode_event(each, jobs.get(each.job_id) if each.job_id else None) for each in events}
+    return {each.pk: encode_verdict(each) for each in _verdicts(rows)}
 
 
 def encode_transfer(transfer: Transfer) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import IntegrityError, connection, transaction
 
 from marketplace.domain.ledger import AccountKind, AccountView, Code, Move, overdrawn, settle
-from marketplace.models import Account, Job, Transfer, insert_all
+from marketplace.models import Account, Compiled, Job, Transfer, insert_all
 
 # A statement is whole or not at all. The insertion's trigger locks both accounts, in the order of ids, as `post` does.
 # Where what is read here does not allow the transfer, nothing is written.
@@ -57,6 +57,17 @@ def treasury() -> Account:
     return Account.objects.get(kind=AccountKind.TREASURY.value)
 
 
+_locked = Compiled(
+    lambda accounts: (
+        Account.objects.select_for_update(no_key=True)
+        .filter(pk__among=accounts)
+        .order_by("pk")
+        .values_list("pk", "kind", "name", "balance")
+    ),
+    [int],
+)
+
+
 def post(postings: Sequence[Posting]) -> list[Transfer]:
     """Make all of `postings`, or none. Must be called in a transaction.
 
@@ -72,8 +83,7 @@ def post(postings: Sequence[Posting]) -> list[Transfer]:
     if len(postings) == 1 and (made := _post_one(postings[0])):
         return [made]
     wanted = {account.pk for posting in postings for account in (posting.source, posting.destination)}
-    locked = Account.objects.select_for_update(no_key=True).filter(pk__among=wanted).order_by("pk")
-    views = {a.pk: AccountView(AccountKind(a.kind), a.name, a.balance) for a in locked}
+    views = {pk: AccountView(AccountKind(kind), name, balance) for pk, kind, name, balance in _locked(wanted)}
     settle(views, [Move(p.source.pk, p.destination.pk, p.amount, p.code) for p in postings])
     return insert_all(
         Transfer(

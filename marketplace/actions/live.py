@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from marketplace.actions.heartbeats import of_machine
 from marketplace.domain.errors import NotFound
 from marketplace.domain.lifecycle import AssignmentState
-from marketplace.models import Assignment, Job, Worker, database_now
+from marketplace.models import Assignment, Compiled, Job, Worker, database_now
 
 DATA = ("matrix_sha256", "matrix_bytes", "rows", "matrix_columns")
 # What beginning an assignment and answering it read, of rows of a hundred columns.
@@ -22,7 +22,7 @@ READ = (
 )
 
 
-def of(machine: Worker) -> QuerySet[Assignment]:
+def of(machine: Worker | UUID) -> QuerySet[Assignment]:
     """The machine's assignments, with their jobs, data (but for what describes their columns) and workers."""
     rows = Assignment.objects.filter(of_machine(machine))
     rows = rows.select_related("job__dataset", "job__matrix", "job__resource_class", "worker")
@@ -31,7 +31,20 @@ def of(machine: Worker) -> QuerySet[Assignment]:
 
 def find_all(machine: Worker, assignment_ids: Collection[UUID]) -> dict[UUID, Assignment]:
     """Those of several that are the machine's, by their ids, with what `READ` names."""
-    return of(machine).only(*READ).filter(pk__among=assignment_ids).in_bulk()
+    return {each.pk: each for each in _found(machine.pk, assignment_ids)}
+
+
+_found = Compiled(lambda machine, ids: of(machine).only(*READ).filter(pk__among=ids), UUID, [UUID])
+_lock_jobs = Compiled(
+    lambda machine, ids: (
+        Job.objects.select_for_update(no_key=True)
+        .filter(pk__in=of(machine).filter(pk__among=ids).values("job"))
+        .order_by("pk")
+        .values_list("pk")
+    ),
+    UUID,
+    [UUID],
+)
 
 
 def find(machine: Worker, assignment_id: UUID) -> Assignment:
@@ -52,9 +65,7 @@ def lock_all(
 
     The clock is read after the locks are held: a statement that waited must not take a dead lease for a live one.
     """
-    jobs = of(machine).filter(pk__among=assignment_ids).values("job")
-    locked = Job.objects.select_for_update(no_key=True).filter(pk__in=jobs).order_by("pk")
-    if not list(locked.values_list("pk")):
+    if not _lock_jobs(machine.pk, assignment_ids):
         return {}, database_now()
     found = of(machine).filter(pk__among=assignment_ids).in_bulk() if whole else find_all(machine, assignment_ids)
     return found, database_now()

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from marketplace import dispatch
 from marketplace.actions.traces import about
 from marketplace.domain.matching import Pick
-from marketplace.models import Assignment, Job, Worker
+from marketplace.models import Assignment, Compiled, Job, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -99,11 +99,21 @@ def write_picks(picks: Sequence[Pick], jobs: Mapping[str, Job], now: datetime) -
     transaction.on_commit(lambda: dispatch.send_assignments(messages))
 
 
+_locked_workers = Compiled(
+    lambda ids: (
+        Worker.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("host")
+        .only("name", "queue", "host__queue")
+        .filter(pk__among=ids)
+        .order_by("pk")
+    ),
+    [uuid.UUID],
+)
+
+
 def _given(picks: Sequence[Pick], jobs: Mapping[str, Job]) -> list[_Given]:
     # Locked in order before they are changed in any: paying locks several too.
-    rows = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("host").order_by("pk")
-    found = rows.filter(pk__among=[pick.worker for pick in picks]).only("name", "queue", "host__queue")
-    workers = {str(worker.pk): worker for worker in found}
+    workers = {str(worker.pk): worker for worker in _locked_workers([uuid.UUID(pick.worker) for pick in picks])}
     given = []
     for pick in picks:
         worker = workers[pick.worker]

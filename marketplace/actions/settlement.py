@@ -26,6 +26,7 @@ from marketplace.domain import escrow
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
 from marketplace.models import (
     Assignment,
+    Compiled,
     Dataset,
     Event,
     HeldVerdict,
@@ -162,15 +163,23 @@ def give_up_checking(result: Result) -> str:
     return "gave up"
 
 
+def _locking(jobs: Sequence[UUID]) -> QuerySet[Job]:
+    rows = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("escrow", "client")
+    return rows.filter(pk__among=jobs).order_by("pk")
+
+
+_locked = Compiled(_locking, [UUID])
+_locked_payable = Compiled(lambda jobs: _locking(jobs).only(*PAID), [UUID])
+
+
 def _lock(results: Sequence[Result]) -> bool:
     """Lock the jobs of `results` and mark these as checked; False where another settled one of them.
 
     The assignments are as they were when the results were leased: until its result is checked, nobody may change one.
     """
-    rows = Job.objects.select_for_update(no_key=True, of=("self",)).select_related("escrow", "client")
-    if len(results) > 1:  # which are all right
-        rows = rows.only(*PAID)
-    jobs = rows.filter(pk__among=[result.assignment.job_id for result in results]).order_by("pk").in_bulk()
+    wanted = [result.assignment.job_id for result in results]
+    # Several are all right, and one may be anything.
+    jobs = {job.pk: job for job in (_locked_payable(wanted) if len(results) > 1 else _locked(wanted))}
     unchecked = Result.objects.filter(assignment__pk__among=[result.pk for result in results], checked=False)
     if unchecked.update(checked=True, check_lease_expires_at=None) != len(results):
         return False

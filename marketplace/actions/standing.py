@@ -2,13 +2,23 @@
 
 from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import F, OuterRef, Subquery
 
 from marketplace.actions.events import record
 from marketplace.domain import reputation
-from marketplace.models import Assignment, Contributor, Event, ReputationChange, Worker, insert_all, update_each
+from marketplace.models import (
+    Assignment,
+    Compiled,
+    Contributor,
+    Event,
+    ReputationChange,
+    Worker,
+    insert_all,
+    update_each,
+)
 
 ACTOR = "coordinator"
 # What a right answer moves or is moved by.
@@ -31,14 +41,28 @@ def lock_worker(worker_id: Any) -> Worker:
 def lock_earners(worker_ids: Collection[Any]) -> dict[Any, Worker]:
     """Several workers, locked as `lock_worker` does it and each in order, with what `EARNS` names; by their ids."""
     _lock_contributors(worker_ids)
-    workers = Worker.objects.select_for_update(no_key=True, of=("self",)).select_related("contributor__wallet")
-    return workers.filter(pk__among=worker_ids).only(*EARNS).order_by("pk").in_bulk()
+    return {worker.pk: worker for worker in _earners(worker_ids)}
 
 
-def _lock_contributors(worker_ids: Collection[Any]) -> None:
-    theirs = Worker.objects.filter(pk__among=worker_ids).values("contributor")
-    contributors = Contributor.objects.select_for_update(no_key=True).filter(pk__in=theirs)
-    list(contributors.order_by("pk").values_list("pk"))
+_lock_contributors = Compiled(
+    lambda workers: (
+        Contributor.objects.select_for_update(no_key=True)
+        .filter(pk__in=Worker.objects.filter(pk__among=workers).values("contributor"))
+        .order_by("pk")
+        .values_list("pk")
+    ),
+    [UUID],
+)
+_earners = Compiled(
+    lambda workers: (
+        Worker.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("contributor__wallet")
+        .only(*EARNS)
+        .filter(pk__among=workers)
+        .order_by("pk")
+    ),
+    [UUID],
+)
 
 
 def credit(answers: Sequence[tuple[Contributor, Assignment]], *, actor: str) -> None:
