@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -163,10 +164,15 @@ def flush_all(files: Sequence[IO[bytes]]) -> None:
     _at_once(flush, files)
 
 
+@cache
+def _flushers(process: int) -> ThreadPoolExecutor:
+    """The threads of this process, which are kept: those of a parent did not come along."""
+    return ThreadPoolExecutor(FLUSHES, thread_name_prefix="flush")
+
+
 def _at_once(act: Callable[[Any], None], things: Collection[Any]) -> None:
     if len(things) > 1:
-        with ThreadPoolExecutor(min(FLUSHES, len(things))) as threads:
-            list(threads.map(act, things))
+        list(_flushers(os.getpid()).map(act, things))
     else:
         for each in things:
             act(each)

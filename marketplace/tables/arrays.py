@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -38,11 +39,11 @@ def read_header(file: IO[bytes], size_bytes: int) -> Header:
     """
     try:
         version = np.lib.format.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise ValueError
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran_order, dtype = read(file, max_header_size=MAX_HEADER_BYTES)
-    except (ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError):
+        length_bytes = {(1, 0): 2, (2, 0): 4}[version]
+        length = file.read(length_bytes)
+        header = file.read(min(int.from_bytes(length, "little"), MAX_HEADER_BYTES + 1))
+        shape, fortran_order, dtype = _parsed(version, length + header)
+    except (KeyError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError):
         raise Refused("The file is not a .npy array.") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.fields:
         raise Refused("The array must hold plain numbers (integers, floats up to 64 bits, or booleans), never objects.")
@@ -53,6 +54,13 @@ def read_header(file: IO[bytes], size_bytes: int) -> Header:
     if any(length < 0 for length in shape) or count * dtype.itemsize != size_bytes - offset:
         raise Refused("The array's header does not fit the bytes that came.")
     return Header(tuple(shape), fortran_order, dtype, offset)
+
+
+@lru_cache(256)
+def _parsed(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """What a header says after its magic. Arrays of one shape have one header, and reading it runs Python's parser."""
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(io.BytesIO(header), max_header_size=MAX_HEADER_BYTES)
 
 
 def open_array(path: Path) -> NDArray:
