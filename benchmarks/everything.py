@@ -26,7 +26,7 @@ PARTS: dict[str, Callable[[Any], None]] = {
 
 def measure(part: str, small: bool) -> Any:
     if part == "throughput":
-        return throughput.measure(jobs=100 if small else 600, workers=8)
+        return throughput.measure(jobs=100 if small else 600, workers=throughput.WORKERS)
     if part == "assigning":
         return assigning.compare(assigning.SMALL, (10_000, 100) if small else assigning.LARGE)
     if part == "ledger":

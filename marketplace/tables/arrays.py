@@ -39,10 +39,9 @@ def read_header(file: IO[bytes], size_bytes: int) -> Header:
     """
     try:
         version = np.lib.format.read_magic(file)
-        length_bytes = {(1, 0): 2, (2, 0): 4}[version]
-        length = file.read(length_bytes)
-        header = file.read(min(int.from_bytes(length, "little"), MAX_HEADER_BYTES + 1))
-        shape, fortran_order, dtype = _parsed(version, length + header)
+        said = file.read({(1, 0): 2, (2, 0): 4}[version])  # how long the header is
+        header = file.read(min(int.from_bytes(said, "little"), MAX_HEADER_BYTES + 1))
+        shape, fortran_order, dtype = _parsed(version, said + header)
     except (KeyError, ValueError, EOFError, TypeError, SyntaxError, MemoryError, RecursionError, OverflowError):
         raise Refused("The file is not a .npy array.") from None
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or dtype.fields:
