@@ -5,6 +5,7 @@ no remote control are configured: a host consumes its own list and talks HTTP fo
 """
 
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -105,6 +106,8 @@ app.user_options["worker"].add(
     Option(("--dry-run",), is_flag=True, help="Check everything, measure this machine, and end without enrolling.")
 )
 app.steps["worker"].add(Agent)
+for name in ("celery.worker.strategy", "celery.app.trace"):  # what becomes of an assignment, `workers` says itself
+    logging.getLogger(name).setLevel(logging.WARNING)
 choose_visible_gpu(os.environ.get("COMPUTENET_DEVICE", ""))
 
 

@@ -47,8 +47,17 @@ class Cache:
         self.limit_bytes = limit_bytes
         self._opening = threading.Lock()  # between finding a file and mapping it, nobody may evict it
 
+    def find(self, matrix: Matrix) -> Float | None:
+        """`matrix` as a read-only float64 map (rows × columns); None where it is not here.
+
+        Raises:
+            WrongMatrix
+        """
+        check_matrix(matrix)
+        return self._map(self._file(matrix), matrix)
+
     def open(self, matrix: Matrix, client: Client, still_wanted: Callable[[int], None]) -> Float:
-        """`matrix` as a read-only float64 map (rows × columns), fetched first where it is not here yet.
+        """`matrix` as `find` answers it, fetched first where it is not here yet.
 
         `still_wanted` is called with the bytes fetched so far, and raises to give up.
 
@@ -56,11 +65,10 @@ class Cache:
             WrongMatrix, NoRoom
             Unavailable, Refused: it could not be fetched.
         """
-        check_matrix(matrix)
-        file = self.folder / f"{matrix['sha256']}.npy"
-        found = self._map(file, matrix)
+        found = self.find(matrix)
         if found is not None:
             return found
+        file = self._file(matrix)
         if matrix["size_bytes"] > self.limit_bytes:
             raise NoRoom(
                 f"The matrix takes {matrix['size_bytes']} bytes, more than the {self.limit_bytes} that this host's "
@@ -92,6 +100,9 @@ class Cache:
             if time.time() - partial.stat().st_mtime > STALE_SECONDS:
                 partial.unlink()
 
+    def _file(self, matrix: Matrix) -> Path:
+        return self.folder / f"{matrix['sha256']}.npy"
+
     def _map(self, file: Path, matrix: Matrix) -> Float | None:
         with self._opening:
             try:
@@ -103,7 +114,8 @@ class Cache:
                 return None
             with file.open("rb") as opened:
                 check_header(opened, matrix)
-            mapped: Float = np.load(file, mmap_mode="r", allow_pickle=False)
+                mapped = np.memmap(opened, "<f8", "r", opened.tell(), (matrix["rows"], matrix["columns"]))
+        mapped.filename = str(file)
         return mapped
 
     def _make_room(self, size_bytes: int) -> None:

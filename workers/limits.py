@@ -1,9 +1,9 @@
 """Holding a fit to its assignment's time and memory, whether or not it reports progress.
 
-A watcher thread raises `OutOfTime` or `OutOfMemory` inside the thread that computes, which stops it at its next line
-of Python. Inside one long native call nothing of Python runs: where the call does not return within `GRACE_SECONDS`,
-the assignment is given up; a pool's child process is then killed, and the pool makes another. (A thread cannot be
-killed. Its slot comes back when the call returns; until then the answer, if one comes, is dropped.)
+One thread watches all fits of a process. It raises `OutOfTime` or `OutOfMemory` inside the thread that computes, which
+stops it at its next line of Python. Inside one long native call nothing of Python runs: where the call does not return
+within `GRACE_SECONDS`, the assignment is given up; a pool's child process is then killed, and the pool makes another.
+(A thread cannot be killed. Its slot comes back when the call returns; until then the answer, if one comes, is dropped.)
 
 Memory is what the process has taken for itself since the fits that run began, read from the kernel. An address-space
 limit (RLIMIT_AS) would be simpler and wrong: CUDA reserves more addresses than the machine has memory.
@@ -70,8 +70,9 @@ class Limits:
     """
 
     _lock: ClassVar[threading.Lock] = threading.Lock()
-    _running: ClassVar[dict[int, int]] = {}  # each thread's limit in bytes
+    _running: ClassVar[dict[int, "Limits"]] = {}  # by thread
     _before: ClassVar[int] = 0  # bytes that the process held when the first of them began
+    _watcher: ClassVar[threading.Thread | None] = None
 
     def __init__(
         self, seconds: float, memory_bytes: int, give_up: Callable[[], None], wanted: Callable[[], bool] = lambda: True
@@ -81,15 +82,17 @@ class Limits:
         self._give_up = give_up
         self._wanted = wanted
         self._thread = threading.get_ident()
-        self._over = threading.Event()
+        self._next_try = 0.0
         self.gave_up = False
 
     def __enter__(self) -> "Limits":
         with Limits._lock:
+            if Limits._watcher is None or not Limits._watcher.is_alive():  # a forked child has its parent's, dead
+                Limits._watcher = threading.Thread(target=_watch, name="limits", daemon=True)
+                Limits._watcher.start()
             if not Limits._running:
                 Limits._before = own_memory_bytes()
-            Limits._running[self._thread] = self._memory_bytes
-        threading.Thread(target=self._watch, name="limits", daemon=True).start()
+            Limits._running[self._thread] = self
         return self
 
     def __exit__(
@@ -103,32 +106,51 @@ class Limits:
 
     def _end(self) -> None:
         with Limits._lock:
-            self._over.set()
-            _raise_in(self._thread, None)  # what was raised and has not arrived shall not arrive later
             Limits._running.pop(self._thread, None)
+            _raise_in(self._thread, None)  # what was raised and has not arrived shall not arrive later
 
-    def _watch(self) -> None:
-        next_try = 0.0
-        while not self._over.wait(LOOK_SECONDS):
-            now = time.monotonic()
-            reason = self._broken(now)
-            if reason is not None and now >= next_try:
-                next_try = now + AGAIN_SECONDS
-                with Limits._lock:
-                    if not self._over.is_set():
-                        _raise_in(self._thread, reason)
-            if now > self._ends_at + GRACE_SECONDS and not self.gave_up:
-                self.gave_up = True
-                self._give_up()
+    @property
+    def _runs(self) -> bool:
+        return Limits._running.get(self._thread) is self
 
-    def _broken(self, now: float) -> type[Cancelled] | None:
+    def _look(self, held_bytes: int) -> None:
+        """Stop it where it broke a limit; `held_bytes` is what the process has taken since `_before`."""
+        now = time.monotonic()
+        reason = self._broken(now, held_bytes)
+        if reason is not None and now >= self._next_try:
+            self._next_try = now + AGAIN_SECONDS
+            with Limits._lock:
+                if self._runs:
+                    _raise_in(self._thread, reason)
+        if now > self._ends_at + GRACE_SECONDS and self._runs and not self.gave_up:
+            self.gave_up = True
+            self._give_up()
+
+    def _broken(self, now: float, held_bytes: int) -> type[Cancelled] | None:
         if now > self._ends_at:
             return OutOfTime
         if not self._wanted():
             return HandedBack
         with Limits._lock:
-            allowed = sum(Limits._running.values()) + SLACK_BYTES
-            return OutOfMemory if own_memory_bytes() - Limits._before > allowed else None
+            allowed = sum(each._memory_bytes for each in Limits._running.values()) + SLACK_BYTES
+        return OutOfMemory if held_bytes > allowed else None
+
+
+def _watch() -> None:
+    """Look after all fits of this process, until there are none: most end before the first look."""
+    while True:
+        time.sleep(LOOK_SECONDS)
+        with Limits._lock:
+            running, before = list(Limits._running.values()), Limits._before
+            if not running:
+                Limits._watcher = None
+                return
+        held_bytes = own_memory_bytes() - before
+        for each in running:
+            try:
+                each._look(held_bytes)
+            except Exception:
+                log.exception("A fit could not be looked after.")
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

@@ -42,17 +42,17 @@ class InHand:
         self._cancel = board.folder / f"{assignment}.cancel"
         self._aside = board.folder / "aside"
         self._assignment, self._fence = assignment, fence
-        self._ends_at = time.monotonic() + seconds
-        self._updated_at = 0.0
-        self._write(0.0, "starting")
+        self._looked_at = 0.0
+        self.allow(seconds, "computing")
 
     def __call__(self, fraction: float, note: str) -> None:
         now = time.monotonic()
-        if now - self._updated_at < UPDATE_SECONDS and fraction < 1.0:
+        if now - self._looked_at < UPDATE_SECONDS:
             return
         self.stop_if_dead()
-        self._updated_at = now
-        self._write(float(fraction) if 0.0 <= fraction <= 1.0 else float(fraction > 1.0), str(note)[:200])
+        self._looked_at = now
+        if now - self._written_at >= UPDATE_SECONDS:  # a fit that ends at once is not worth a second file
+            self._write(float(fraction) if 0.0 <= fraction <= 1.0 else float(fraction > 1.0), str(note)[:200])
 
     @property
     def seconds_left(self) -> float:
@@ -91,8 +91,9 @@ class InHand:
             "ends_at": self._ends_at,
         }
         temporary = self._file.with_suffix(".tmp")
-        temporary.write_text(json.dumps(entry), encoding="utf-8")
+        temporary.write_bytes(json.dumps(entry).encode())
         os.replace(temporary, self._file)
+        self._written_at = time.monotonic()
 
 
 class Board:

@@ -4,7 +4,7 @@ import logging
 import time
 from typing import Any
 
-from workers.catalog.base import Cancelled
+from workers.catalog.base import Cancelled, Float
 from workers.celery import app
 from workers.client import Refused, Unavailable
 from workers.compute import Failed, backends, check_specification, compute, fits_in_memory
@@ -95,21 +95,16 @@ def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
     if not fits_in_memory(size_bytes * WORKING_COPIES):
         raise Failed("worker", f"The data take {size_bytes} bytes, and the worker has not the memory to fit them.")
 
-    def fetched(so_far: int) -> None:
-        hand(0.0, f"fetching the data, {so_far / 1e6:.1f} of {size_bytes / 1e6:.1f} MB")
-
-    # The time limit is for computing: a slow line must not use it up. Heartbeats renew the lease meanwhile.
-    hand.allow(hand.seconds_left + size_bytes / SLOWEST_BYTES_A_SECOND, "fetching the data")
     try:
-        matrix = host.cache.open(spec["matrix"], host.client, fetched)
+        matrix = host.cache.find(spec["matrix"])
+        if matrix is None:
+            matrix = _fetch(host, spec, hand)
     except WrongMatrix as problem:
         raise Failed("system", str(problem)) from problem
     except NoRoom as problem:
         raise Failed("worker", str(problem)) from problem
     except (Unavailable, Refused) as problem:
         raise Failed("system", f"The worker could not fetch the data: {problem}") from problem
-
-    hand.allow(float(spec["limits"]["seconds"]), "computing")
 
     def give_up() -> None:
         log.error("Assignment %s is stuck past its time limit and is given up.", spec["assignment"])
@@ -123,3 +118,22 @@ def _compute_into_spool(host: Host, spec: Specification, hand: InHand) -> None:
     hand.stop_if_dead()  # a fit that reports no progress learns of it only now
     host.spool.put_result(spec["assignment"], spec["fence"], answer, seconds)
     log.info("Assignment %s (%s) took %.3f s.", spec["assignment"], spec["model"], seconds)
+
+
+def _fetch(host: Host, spec: Specification, hand: InHand) -> Float:
+    """The data, which this host's cache lacks.
+
+    The time limit is for computing: a slow line must not use it up. Heartbeats renew the lease meanwhile.
+
+    Raises:
+        WrongMatrix, NoRoom, Unavailable, Refused
+    """
+    size_bytes = spec["matrix"]["size_bytes"]
+
+    def fetched(so_far: int) -> None:
+        hand(0.0, f"fetching the data, {so_far / 1e6:.1f} of {size_bytes / 1e6:.1f} MB")
+
+    hand.allow(hand.seconds_left + size_bytes / SLOWEST_BYTES_A_SECOND, "fetching the data")
+    matrix = host.cache.open(spec["matrix"], host.client, fetched)
+    hand.allow(float(spec["limits"]["seconds"]), "computing")
+    return matrix

@@ -245,6 +245,18 @@ def test_the_least_recently_used_matrix_goes_first(plain: Coordinator, tmp_path:
     assert {file.stem for file in tmp_path.glob("*.npy")} == {matrices[0]["sha256"], matrices[2]["sha256"]}
 
 
+def test_what_the_cache_holds_is_mapped_and_never_written(plain: Coordinator, tmp_path: Path) -> None:
+    matrix, cache = matrix_of(plain, X), Cache(tmp_path, 10**6)
+    assert cache.find(matrix) is None and plain.calls == []
+    cache.open(matrix, client_of(plain), wanted)
+
+    found = cache.find(matrix)
+
+    assert isinstance(found, np.memmap) and found.mode == "r" and not found.flags.writeable
+    assert found[:2].filename == str(tmp_path / f"{matrix['sha256']}.npy")  # where copies of it may lie
+    np.testing.assert_array_equal(found, X)
+
+
 def test_a_matrix_larger_than_the_cache_is_not_fetched(plain: Coordinator, tmp_path: Path) -> None:
     with pytest.raises(NoRoom, match="224 bytes"):
         Cache(tmp_path, 100).open(matrix_of(plain, X), client_of(plain), wanted)

@@ -1,6 +1,7 @@
 """Settings, enrolment, the device, what is in hand, and computing with a check: all without a process of their own."""
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from workers.device import Gauge, find_device, known_type
 from workers.enrolment import EnrolmentError, broker_problem, broker_url, enrol
 from workers.home import Credentials, Home, HomeError
 from workers.protocol import Device, Specification
-from workers.running import Board, OutOfTime, usable_id
+from workers.running import UPDATE_SECONDS, Board, OutOfTime, usable_id
 from workers.settings import SettingsError, read_settings
 
 X = np.arange(12.0).reshape(4, 3)
@@ -210,11 +211,30 @@ def test_progress_is_kept_within_0_and_1_and_stays_json(tmp_path: Path) -> None:
     board = Board(tmp_path)
     hand = board.take("a-1", 3, 60.0)
     for said, expected in ((float("nan"), 0.0), (-1.0, 0.0), (2.0, 1.0)):
-        hand._updated_at = 0.0
+        hand._looked_at = hand._written_at = 0.0
         hand(said, "x" * 999)
         (beat,) = board.beats()
         assert beat["progress"] == expected and len(beat["note"]) == 200
         json.dumps(beat, allow_nan=False)
+
+
+def test_a_fit_that_ends_at_once_is_one_file(tmp_path: Path, monkeypatch: Any) -> None:
+    now, files = 1000.0, []
+    replace = os.replace
+    monkeypatch.setattr("workers.running.time.monotonic", lambda: now)
+    monkeypatch.setattr("workers.running.os.replace", lambda *names: (files.append(names), replace(*names)))
+    board = Board(tmp_path)
+    hand = board.take("a-1", 3, 60.0)
+    for progress in (0.5, 0.9, 1.0):
+        hand(progress, "nearly there")
+    assert len(files) == 1 and [(beat["progress"], beat["note"]) for beat in board.beats()] == [(0.0, "computing")]
+
+    now += UPDATE_SECONDS + 0.001
+    hand(0.6, "it takes longer")
+    hand(0.7, "it goes on")
+    assert len(files) == 2 and [beat["note"] for beat in board.beats()] == ["it takes longer"]
+    hand.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_cancelled_or_late_fit_is_stopped_by_its_next_report(tmp_path: Path) -> None:

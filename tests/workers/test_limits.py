@@ -1,6 +1,8 @@
 """A fit is held to its time and memory, and nothing but the catalogue ever runs."""
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,47 @@ def test_a_fit_that_takes_more_memory_than_it_may_is_stopped(monkeypatch: pytest
             taken.append(np.ones(2**20))  # 8 MiB, and touched
             busy(0.02)
     assert len(taken) < 30
+
+
+def test_one_thread_watches_all_fits_and_ends_after_them() -> None:
+    def watchers() -> int:
+        return sum(thread.name == "limits" for thread in threading.enumerate())
+
+    def fit(seconds: float) -> str:
+        try:
+            with Limits(seconds, 2**30, never):
+                busy(0.6)
+        except OutOfTime:
+            return "stopped"
+        return "ended"
+
+    wait_until(lambda: watchers() == 0)
+    with ThreadPoolExecutor(4) as pool:
+        fits = [pool.submit(fit, seconds) for seconds in (0.1, 30.0, 0.2, 30.0)]
+        wait_until(lambda: watchers() == 1)
+        assert [each.result() for each in fits] == ["stopped", "ended"] * 2
+        assert watchers() <= 1
+    wait_until(lambda: watchers() == 0)
+
+
+def test_a_fit_that_cannot_be_looked_after_keeps_no_other_from_being_stopped() -> None:
+    def broken() -> bool:
+        raise OSError
+
+    left, over = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with Limits(30, 2**30, never, broken):
+            left.set()
+            over.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(other)
+        left.wait(10)
+        with pytest.raises(OutOfTime), Limits(0.1, 2**30, never):
+            busy(10)
+        over.set()
+        ended.result()
 
 
 def test_what_ends_in_time_is_left_alone_afterwards() -> None:

@@ -62,6 +62,16 @@ def test_a_job_on_some_columns_is_computed_and_answered(worker: CeleryWorker) ->
     wait_until(lambda: not spooled(worker, given))
 
 
+def test_a_job_has_two_lines_in_the_log(worker: CeleryWorker) -> None:
+    given = worker.coordinator.give("toy", X)
+    worker.coordinator.send(given)
+    ended(worker, given)
+
+    assert works(worker)
+    lines = [line for line in worker.log().splitlines() if given.spec["assignment"] in line]
+    assert len(lines) == 2 and " (toy) took " in lines[0] and lines[1].endswith(" is delivered.")
+
+
 def test_the_matrix_is_fetched_once(worker: CeleryWorker) -> None:
     data = np.random.default_rng(5).normal(size=(7, 2))
     first, second = worker.coordinator.give("toy", data), worker.coordinator.give("toy", data)
@@ -149,7 +159,7 @@ def test_a_second_message_for_the_same_assignment_is_a_no_op(worker: CeleryWorke
     worker.coordinator.send(given)
 
     assert works(worker)
-    wait_until(lambda: worker.log().count(f"{given.spec['assignment']}] succeeded") == 3, about=worker.log)
+    wait_until(lambda: worker.log().count(f"Assignment {given.spec['assignment']} is ") == 2, about=worker.log)
     assert given.puts == 1 and given.state == "answered"
     assert worker.log().count(f"Assignment {given.spec['assignment']} (nap) took") == 1
 
