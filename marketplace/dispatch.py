@@ -12,7 +12,7 @@ from typing import Any
 from celery import current_app
 from django.db import transaction
 from kombu import Exchange, Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
 from marketplace import broker
@@ -66,8 +66,9 @@ def send_assignments(messages: Sequence[Message]) -> None:
         with current_app.producer_pool.acquire(block=True) as producer, producer.batch():
             for each in sent:
                 where: dict[str, Any] = {"queue": route(each.queue), "declare": (), "producer": producer}
-                current_app.send_task(TASK_NAME, [each.assignment], task_id=each.assignment, retry=False, **where)
-    except (OperationalError, OSError, RedisError) as error:
+                if not _send(TASK_NAME, [each.assignment], task_id=each.assignment, **where):
+                    break
+    except (BatchPublishError, OperationalError, OSError, RedisError) as error:
         _note_unsent(TASK_NAME, error)
 
 

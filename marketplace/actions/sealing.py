@@ -16,10 +16,11 @@ from marketplace.actions.leaves import encode_rows
 from marketplace.actions.locks import try_sealing
 from marketplace.domain import merkle
 from marketplace.domain.encoding import SALT_BYTES, canonical, digest
-from marketplace.models import Leaf, LeafSalt, Unsealed, insert_all
+from marketplace.models import Compiled, Leaf, LeafSalt, Unsealed, insert_all
 
 BATCH = 500
 BATCHES = 40  # that one call seals at most
+Note = tuple[int, str, int]  # its id, and the kind and id of the row that it is about
 
 # At the same moment a verdict comes before the transfers that it leads to, and these before the event of a job's end.
 # Within a table the order is that of its ids, whatever a clock did.
@@ -49,37 +50,39 @@ def seal() -> int:
     return total
 
 
+_waiting = Compiled(lambda: Unsealed.objects.order_by("pk").values_list("pk", "kind", "row_id")[:BATCH])
+
+
 def _seal_batch() -> int:
     with transaction.atomic():
         if not try_sealing():
             return 0
-        notes = list(Unsealed.objects.order_by("pk")[:BATCH])
+        notes = _waiting()
         if not notes:
             return 0
         leaves, salts = _leaves(notes, tree.size())
         insert_all(leaves, read_back=False)
         insert_all(salts, read_back=False)
         insert_all(tree.grow([bytes.fromhex(leaf.hash) for leaf in leaves], leaves[0].number), read_back=False)
-        Unsealed.objects.filter(pk__among=[note.pk for note in notes]).delete()
+        Unsealed.objects.filter(pk__among=[pk for pk, _, _ in notes]).delete()
     return len(leaves)
 
 
-def _leaves(notes: Collection[Unsealed], first: int) -> tuple[list[Leaf], list[LeafSalt]]:
+def _leaves(notes: Collection[Note], first: int) -> tuple[list[Leaf], list[LeafSalt]]:
     rows: dict[str, list[int]] = defaultdict(list)
-    for note in notes:
-        rows[note.kind].append(note.row_id)
+    for _, kind, row in notes:
+        rows[kind].append(row)
     encoded = {kind: encode_rows(kind, ids) for kind, ids in rows.items()}
     leaves, salts = [], []
-    for number, note in enumerate(notes, start=first):
-        plain, private = encoded[note.kind][note.row_id]
+    for number, (_, kind, row) in enumerate(notes, start=first):
+        plain, private = encoded[kind][row]
         if private is not None:
             salt = secrets.token_bytes(SALT_BYTES)
             plain = plain | {"private": digest(salt, private)}
             salts.append(LeafSalt(leaf_id=number, salt=salt.hex()))
         content = canonical(plain)
-        leaf = Leaf(number=number, kind=note.kind, row_id=note.row_id, content=content.decode())
-        leaf.hash = merkle.leaf_hash(content).hex()
-        leaves.append(leaf)
+        hashed = merkle.leaf_hash(content).hex()
+        leaves.append(Leaf(number=number, kind=kind, row_id=row, content=content.decode(), hash=hashed))
     return leaves, salts
 
 

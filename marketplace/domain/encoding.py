@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 SALT_BYTES = 16
+_PLAIN_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+_EXACT = frozenset({str, int, bool, type(None)})
 
 
 def canonical(value: Any) -> bytes:
@@ -16,7 +18,7 @@ def canonical(value: Any) -> bytes:
         TypeError: it is none of dict (with text keys), list, str, int, bool and None.
     """
     _require_exact(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+    return _PLAIN_JSON.encode(value).encode()
 
 
 def exact(value: Any) -> Any:
@@ -47,6 +49,8 @@ def digest(salt: bytes, private: dict[str, Any]) -> str:
 
 
 def _require_exact(value: Any) -> None:
+    if type(value) in _EXACT:
+        return
     if isinstance(value, float):
         raise ValueError("a float has no place in a canonical encoding")
     if isinstance(value, dict):

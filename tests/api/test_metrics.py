@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+import redis
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,6 +16,7 @@ from marketplace.models import Account, Job, Verdict
 from tests import factories as make
 from tests.api.calls import is_refused
 from tests.dashboard import cast
+from workers.protocol import TASK_NAME
 
 pytestmark = pytest.mark.django_db
 KEY = "a-monitors-own-key-of-some-length"
@@ -142,4 +144,17 @@ def test_a_message_that_redis_does_not_take_is_counted(client: Client, monkeypat
     name = 'computenet_dispatch_failures_total{task="marketplace.verify"}'
     before = read(client).get(name, 0)
     dispatch.verify_now("x")
+    assert read(client)[name] == before + 1
+
+
+def test_messages_to_machines_that_redis_does_not_take_are_counted_and_raise_nothing(
+    client: Client, monkeypatch: Any
+) -> None:
+    def lost(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError("away")
+
+    monkeypatch.setattr("redis.client.Pipeline.execute", lost)
+    name = f'computenet_dispatch_failures_total{{task="{TASK_NAME}"}}'
+    before = read(client).get(name, 0)
+    dispatch.send_assignments([dispatch.Message(str(n), "w-none") for n in range(3)])
     assert read(client)[name] == before + 1
