@@ -40,7 +40,7 @@ CREATE TRIGGER cn_account_identity BEFORE UPDATE OF id, kind, name, created_at O
   FOR EACH ROW EXECUTE FUNCTION cn_account_identity();
 
 -- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
--- trigger leaves none such behind, so a hand finds none.
+-- trigger leaves none such behind, so a hand finds none; and what that trigger moves itself needs no second look.
 CREATE FUNCTION cn_account_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT EXISTS (
@@ -49,15 +49,12 @@ BEGIN
       AND ((t.source_id = OLD.id AND NEW.balance = OLD.balance - t.amount)
         OR (t.destination_id = OLD.id AND NEW.balance = OLD.balance + t.amount))
       AND (NEW.balance >= 0 OR OLD.kind = 'issuance')) THEN
-    IF NEW.balance < 0 AND OLD.kind <> 'issuance' THEN
-      RAISE EXCEPTION 'an account is never overdrawn' USING ERRCODE = 'check_violation', DETAIL = OLD.balance;
-    END IF;
     RAISE EXCEPTION 'a balance is moved by a transfer alone' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   RETURN NEW;
 END $$;
 CREATE TRIGGER cn_account_update BEFORE UPDATE OF balance, last_transfer ON marketplace_account
-  FOR EACH ROW EXECUTE FUNCTION cn_account_update();
+  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION cn_account_update();
 CREATE TRIGGER cn_account_delete BEFORE DELETE ON marketplace_account
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('an account is never deleted');
 CREATE TRIGGER cn_account_truncate BEFORE TRUNCATE ON marketplace_account
@@ -70,6 +67,7 @@ CREATE FUNCTION cn_transfer_insert() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   kinds text;
   newest bigint;
+  job record;
 BEGIN
   SELECT CASE f.id WHEN NEW.source_id THEN f.kind || ' ' || l.kind ELSE l.kind || ' ' || f.kind END,
       greatest(f.last_transfer, l.last_transfer)
@@ -94,22 +92,29 @@ BEGIN
     NEW.id := nextval('marketplace_transfer_id_seq');
   END IF;
   IF NEW.code IN ('hold', 'capture', 'fee', 'void') THEN
-    IF NOT EXISTS (
-      SELECT 1 FROM marketplace_job j
+    SELECT j.state, j.attempt, j.reward, j.escrow_id AS escrow, c.wallet_id AS client, o.wallet_id AS worker
+      INTO job FROM marketplace_job j
       JOIN marketplace_client c ON c.id = j.client_id
       LEFT JOIN marketplace_worker w ON w.id = j.worker_id
       LEFT JOIN marketplace_contributor o ON o.id = w.contributor_id
-      WHERE j.id = NEW.job_id AND (
-        (NEW.code = 'hold' AND NEW.destination_id = j.escrow_id AND NEW.source_id = c.wallet_id AND NEW.amount = j.reward)
-        OR (NEW.code = 'capture' AND NEW.source_id = j.escrow_id AND NEW.destination_id = o.wallet_id AND (
-          (j.state = 'computing' AND NEW.amount < j.reward)  -- a share for a worker whose job is called off
-          OR (j.state = 'completed' AND EXISTS (
-            SELECT 1 FROM marketplace_verdict v JOIN marketplace_assignment a ON a.id = v.assignment_id
-            WHERE a.job_id = j.id AND a.fence = j.attempt AND v.outcome = 'accepted'))))
-        OR (NEW.code = 'fee' AND NEW.source_id = j.escrow_id)
-        OR (NEW.code = 'void' AND NEW.source_id = j.escrow_id AND NEW.destination_id = c.wallet_id))) THEN
+      WHERE j.id = NEW.job_id;
+    IF (CASE NEW.code
+        WHEN 'hold' THEN NEW.source_id = job.client AND NEW.destination_id = job.escrow AND NEW.amount = job.reward
+        WHEN 'void' THEN NEW.source_id = job.escrow AND NEW.destination_id = job.client
+        WHEN 'fee' THEN NEW.source_id = job.escrow
+        ELSE NEW.source_id = job.escrow AND NEW.destination_id = job.worker AND (job.state = 'completed'
+          OR job.state = 'computing' AND NEW.amount < job.reward)  -- a share for a worker whose job is called off
+        END) IS NOT TRUE THEN
       RAISE EXCEPTION 'an escrow belongs to its job, its client and its worker'
         USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.code = 'capture' AND job.state = 'completed' THEN
+      IF NOT EXISTS (
+        SELECT 1 FROM marketplace_assignment a JOIN marketplace_verdict v ON v.assignment_id = a.id
+        WHERE a.job_id = NEW.job_id AND a.fence = job.attempt AND v.outcome = 'accepted') THEN
+        RAISE EXCEPTION 'an escrow belongs to its job, its client and its worker'
+          USING ERRCODE = 'integrity_constraint_violation';
+      END IF;
     END IF;
   END IF;
   IF NEW.code IN ('stake', 'slash') THEN
@@ -131,10 +136,18 @@ CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer
   FOR EACH ROW EXECUTE FUNCTION cn_transfer_insert();
 
 CREATE FUNCTION cn_transfer_apply() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  moved bigint;
 BEGIN
   UPDATE marketplace_account
     SET balance = balance + CASE id WHEN NEW.source_id THEN - NEW.amount ELSE NEW.amount END, last_transfer = NEW.id
-    WHERE id IN (NEW.source_id, NEW.destination_id);
+    WHERE id IN (NEW.source_id, NEW.destination_id)
+      AND (id = NEW.destination_id OR balance >= NEW.amount OR kind = 'issuance');
+  GET DIAGNOSTICS moved = ROW_COUNT;
+  IF moved <> 2 THEN
+    RAISE EXCEPTION 'an account is never overdrawn' USING ERRCODE = 'check_violation',
+      DETAIL = (SELECT balance FROM marketplace_account WHERE id = NEW.source_id);
+  END IF;
   INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('transfer', NEW.id);  -- for the sealed log, below
   RETURN NULL;
 END $$;
@@ -161,15 +174,8 @@ BEGIN
 END $$;
 CREATE TRIGGER cn_job_insert BEFORE INSERT ON marketplace_job FOR EACH ROW EXECUTE FUNCTION cn_job_insert();
 
-CREATE FUNCTION cn_job_update() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION cn_job_identity() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF OLD.state IN ('verified', 'failed', 'cancelled')
-    AND NOT ((NEW.state, NEW.attempt, NEW.worker_id, NEW.fault, NEW.ended_at, NEW.virtual_start)
-      IS NOT DISTINCT FROM (OLD.state, OLD.attempt, OLD.worker_id, OLD.fault, OLD.ended_at, OLD.virtual_start)
-      AND NEW.reason IN (OLD.reason, '') AND NEW.scalars IN (OLD.scalars, '{}'::jsonb)
-      AND NEW.request_id IN (OLD.request_id, '')) THEN  -- that is how its client is erased
-    RAISE EXCEPTION 'an ended job is never changed' USING ERRCODE = 'integrity_constraint_violation';
-  END IF;
   IF (NEW.id, NEW.client_id, NEW.model_type, NEW.dataset_id, NEW.params, NEW.features, NEW.target, NEW.seed,
       NEW.reward, NEW.escrow_id, NEW.max_attempts, NEW.deadline_at, NEW.submitted_at, NEW.resource_class_id,
       NEW.matrix_id)
@@ -180,59 +186,85 @@ BEGIN
     OR NEW.quoted_seconds <> OLD.quoted_seconds AND (OLD.features <> '[]'::jsonb OR OLD.attempt > 0) THEN
     RAISE EXCEPTION 'a job keeps what was asked' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  IF NEW.state IN ('assigned', 'pending') AND (NEW.state = 'pending') <> (NEW.worker_id IS NULL)
-      OR NEW.worker_id IS DISTINCT FROM OLD.worker_id AND NEW.state NOT IN ('assigned', 'pending')
-      OR NEW.worker_id IS DISTINCT FROM OLD.worker_id AND NEW.state = OLD.state THEN
-    RAISE EXCEPTION 'a job has a worker from its assignment on, and the same until it is pending again'
-      USING ERRCODE = 'integrity_constraint_violation';
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_job_identity BEFORE UPDATE OF id, client_id, model_type, dataset_id, params, features, target, seed,
+    reward, escrow_id, max_attempts, deadline_at, submitted_at, resource_class_id, matrix_id, quoted_seconds
+  ON marketplace_job FOR EACH ROW EXECUTE FUNCTION cn_job_identity();
+
+CREATE FUNCTION cn_job_update() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.ended_at IS NOT NULL THEN
+    IF NOT ((NEW.state, NEW.attempt, NEW.worker_id, NEW.fault, NEW.ended_at, NEW.virtual_start)
+      IS NOT DISTINCT FROM (OLD.state, OLD.attempt, OLD.worker_id, OLD.fault, OLD.ended_at, OLD.virtual_start)
+      AND NEW.reason IN (OLD.reason, '') AND NEW.scalars IN (OLD.scalars, '{}'::jsonb)
+      AND NEW.request_id IN (OLD.request_id, '')) THEN  -- that is how its client is erased
+      RAISE EXCEPTION 'an ended job is never changed' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
   END IF;
-  IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
-      ('pending', 'assigned'), ('pending', 'failed'), ('pending', 'cancelled'),
-      ('assigned', 'computing'), ('assigned', 'pending'), ('assigned', 'failed'), ('assigned', 'cancelled'),
-      ('computing', 'completed'), ('computing', 'pending'), ('computing', 'failed'), ('computing', 'cancelled'),
-      ('completed', 'verified'), ('completed', 'pending'), ('completed', 'failed')) THEN
-    RAISE EXCEPTION 'a job does not go from this state to that' USING ERRCODE = 'integrity_constraint_violation';
-  END IF;
-  IF NEW.state <> OLD.state AND NEW.state <> 'assigned' THEN
-    IF NEW.state IN ('pending', 'failed', 'cancelled') AND EXISTS (
-        SELECT 1 FROM marketplace_assignment
-        WHERE job_id = NEW.id AND state IN ('dispatched', 'started', 'submitted'))
-      OR NEW.state IN ('computing', 'completed', 'verified') AND NOT EXISTS (
-        SELECT 1 FROM marketplace_assignment
-        WHERE job_id = NEW.id AND fence = NEW.attempt AND (NEW.state, state) IN (
-          ('computing', 'started'), ('completed', 'submitted'), ('verified', 'accepted'))) THEN
-      RAISE EXCEPTION 'a job goes where its attempt went'
+  IF NEW.worker_id IS DISTINCT FROM OLD.worker_id THEN
+    IF NEW.state NOT IN ('assigned', 'pending') OR NEW.state = OLD.state THEN
+      RAISE EXCEPTION 'a job has a worker from its assignment on, and the same until it is pending again'
         USING ERRCODE = 'integrity_constraint_violation';
     END IF;
   END IF;
-  IF NEW.attempt <> OLD.attempt + (OLD.state = 'pending' AND NEW.state = 'assigned')::int THEN
-    RAISE EXCEPTION 'an attempt counts up by one, when the job is assigned'
+  IF NEW.state IN ('assigned', 'pending') AND (NEW.state = 'pending') <> (NEW.worker_id IS NULL) THEN
+    RAISE EXCEPTION 'a job has a worker from its assignment on, and the same until it is pending again'
       USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  IF NEW.attempt <> OLD.attempt THEN
+    IF NEW.attempt <> OLD.attempt + 1 OR OLD.state <> 'pending' OR NEW.state <> 'assigned' THEN
+      RAISE EXCEPTION 'an attempt counts up by one, when the job is assigned'
+        USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+  END IF;
+  IF NEW.state <> OLD.state THEN
+    IF OLD.state || ' ' || NEW.state NOT IN (
+        'pending assigned', 'pending failed', 'pending cancelled',
+        'assigned computing', 'assigned pending', 'assigned failed', 'assigned cancelled',
+        'computing completed', 'computing pending', 'computing failed', 'computing cancelled',
+        'completed verified', 'completed pending', 'completed failed') THEN
+      RAISE EXCEPTION 'a job does not go from this state to that' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.state = 'assigned' THEN
+      IF NEW.attempt = OLD.attempt THEN
+        RAISE EXCEPTION 'an attempt counts up by one, when the job is assigned'
+          USING ERRCODE = 'integrity_constraint_violation';
+      END IF;
+      IF NOT EXISTS (
+        SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = NEW.reward) THEN
+        RAISE EXCEPTION 'a job is assigned only with its whole reward in escrow'
+          USING ERRCODE = 'integrity_constraint_violation';
+      END IF;
+    ELSIF NEW.state IN ('computing', 'completed', 'verified') THEN
+      IF NOT EXISTS (
+        SELECT 1 FROM marketplace_assignment WHERE job_id = NEW.id AND fence = NEW.attempt
+          AND state = CASE NEW.state WHEN 'computing' THEN 'started' WHEN 'completed' THEN 'submitted' ELSE 'accepted' END) THEN
+        RAISE EXCEPTION 'a job goes where its attempt went' USING ERRCODE = 'integrity_constraint_violation';
+      END IF;
+    ELSIF EXISTS (
+      SELECT 1 FROM marketplace_assignment
+      WHERE job_id = NEW.id AND state IN ('dispatched', 'started', 'submitted')) THEN
+      RAISE EXCEPTION 'a job goes where its attempt went' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.state IN ('verified', 'failed', 'cancelled') THEN
+      IF NOT EXISTS (
+        SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = 0 AND last_transfer > 0) THEN
+        RAISE EXCEPTION 'a job ends with its escrow empty' USING ERRCODE = 'integrity_constraint_violation';
+      END IF;
+      IF NEW.state = 'verified' THEN
+        IF NOT EXISTS (
+          SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture' AND amount = NEW.reward) THEN
+          RAISE EXCEPTION 'a verified job was paid in full' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+      END IF;
+    END IF;
   END IF;
   IF NEW.attempt > NEW.max_attempts THEN  -- what was called off does not count
     IF NEW.attempt > NEW.max_attempts + (
         SELECT count(*) FROM marketplace_assignment WHERE job_id = NEW.id AND state = 'cancelled') THEN
       RAISE EXCEPTION 'an attempt counts up by one, when the job is assigned'
         USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-  END IF;
-  IF OLD.state = 'pending' AND NEW.state = 'assigned' THEN
-    IF NOT EXISTS (
-      SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = NEW.reward) THEN
-      RAISE EXCEPTION 'a job is assigned only with its whole reward in escrow'
-        USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-  END IF;
-  IF NEW.state IN ('verified', 'failed', 'cancelled') THEN
-    IF NOT EXISTS (
-      SELECT 1 FROM marketplace_account WHERE id = NEW.escrow_id AND balance = 0 AND last_transfer > 0) THEN
-      RAISE EXCEPTION 'a job ends with its escrow empty' USING ERRCODE = 'integrity_constraint_violation';
-    END IF;
-  END IF;
-  IF NEW.state = 'verified' THEN
-    IF NOT EXISTS (
-      SELECT 1 FROM marketplace_transfer WHERE job_id = NEW.id AND code = 'capture' AND amount = NEW.reward) THEN
-      RAISE EXCEPTION 'a verified job was paid in full' USING ERRCODE = 'integrity_constraint_violation';
     END IF;
   END IF;
   RETURN NEW;
@@ -264,27 +296,36 @@ BEGIN
     RAISE EXCEPTION 'an ended assignment is never changed'
       USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  IF (NEW.id, NEW.job_id, NEW.worker_id, NEW.fence) IS DISTINCT FROM (OLD.id, OLD.job_id, OLD.worker_id, OLD.fence) THEN
-    RAISE EXCEPTION 'an assignment keeps its job, worker and fence' USING ERRCODE = 'integrity_constraint_violation';
-  END IF;
-  IF NEW.state <> OLD.state AND (OLD.state, NEW.state) NOT IN (
-      ('dispatched', 'started'), ('dispatched', 'failed'), ('dispatched', 'lost'), ('dispatched', 'cancelled'),
-      ('started', 'submitted'), ('started', 'failed'), ('started', 'lost'), ('started', 'cancelled'),
-      ('submitted', 'accepted'), ('submitted', 'rejected'), ('submitted', 'inconclusive'), ('submitted', 'failed')) THEN
-    RAISE EXCEPTION 'an assignment does not go from this state to that'
-      USING ERRCODE = 'integrity_constraint_violation';
-  END IF;
-  IF NEW.state IN ('accepted', 'rejected') THEN
-    IF NOT EXISTS (
-      SELECT 1 FROM marketplace_verdict WHERE assignment_id = NEW.id AND outcome = NEW.state) THEN
-      RAISE EXCEPTION 'an answer is accepted or rejected by its verdict'
+  IF NEW.state <> OLD.state THEN
+    IF OLD.state || ' ' || NEW.state NOT IN (
+        'dispatched started', 'dispatched failed', 'dispatched lost', 'dispatched cancelled',
+        'started submitted', 'started failed', 'started lost', 'started cancelled',
+        'submitted accepted', 'submitted rejected', 'submitted inconclusive', 'submitted failed') THEN
+      RAISE EXCEPTION 'an assignment does not go from this state to that'
         USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF NEW.state IN ('accepted', 'rejected') THEN
+      IF NOT EXISTS (
+        SELECT 1 FROM marketplace_verdict WHERE assignment_id = NEW.id AND outcome = NEW.state) THEN
+        RAISE EXCEPTION 'an answer is accepted or rejected by its verdict'
+          USING ERRCODE = 'integrity_constraint_violation';
+      END IF;
     END IF;
   END IF;
   RETURN NEW;
 END $$;
 CREATE TRIGGER cn_assignment_update BEFORE UPDATE ON marketplace_assignment
   FOR EACH ROW EXECUTE FUNCTION cn_assignment_update();
+
+CREATE FUNCTION cn_assignment_identity() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF (NEW.id, NEW.job_id, NEW.worker_id, NEW.fence) IS DISTINCT FROM (OLD.id, OLD.job_id, OLD.worker_id, OLD.fence) THEN
+    RAISE EXCEPTION 'an assignment keeps its job, worker and fence' USING ERRCODE = 'integrity_constraint_violation';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER cn_assignment_identity BEFORE UPDATE OF id, job_id, worker_id, fence ON marketplace_assignment
+  FOR EACH ROW EXECUTE FUNCTION cn_assignment_identity();
 CREATE TRIGGER cn_assignment_delete BEFORE DELETE ON marketplace_assignment
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('an assignment is never deleted');
 CREATE TRIGGER cn_assignment_truncate BEFORE TRUNCATE ON marketplace_assignment
@@ -494,34 +535,47 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'only a row that is there is sealed' USING ERRCODE = 'integrity_constraint_violation';
 END $$;
+-- What the triggers above note is a row that was inserted just now.
 CREATE TRIGGER cn_unsealed_insert BEFORE INSERT ON marketplace_unsealed
-  FOR EACH ROW EXECUTE FUNCTION cn_unsealed_insert();
+  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION cn_unsealed_insert();
 CREATE TRIGGER cn_unsealed_update BEFORE UPDATE ON marketplace_unsealed
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('what is to be sealed is never changed');
 CREATE FUNCTION cn_unsealed_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  IF NOT EXISTS (SELECT 1 FROM marketplace_leaf WHERE kind = OLD.kind AND row_id = OLD.row_id) THEN
+  IF EXISTS (
+    SELECT 1 FROM gone WHERE NOT EXISTS (
+      SELECT 1 FROM marketplace_leaf l WHERE l.kind = gone.kind AND l.row_id = gone.row_id)) THEN
     RAISE EXCEPTION 'what is to be sealed is never passed over' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
-  RETURN OLD;
+  RETURN NULL;
 END $$;
-CREATE TRIGGER cn_unsealed_delete BEFORE DELETE ON marketplace_unsealed
-  FOR EACH ROW EXECUTE FUNCTION cn_unsealed_delete();
+CREATE TRIGGER cn_unsealed_delete AFTER DELETE ON marketplace_unsealed REFERENCING OLD TABLE AS gone
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_unsealed_delete();
 CREATE TRIGGER cn_unsealed_truncate BEFORE TRUNCATE ON marketplace_unsealed
   FOR EACH STATEMENT EXECUTE FUNCTION cn_refuse('what is to be sealed is never passed over');
 
 CREATE FUNCTION cn_leaf_insert() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  made bigint;
+  first bigint;
+  last bigint;
 BEGIN
-  IF NEW.number IS DISTINCT FROM (SELECT coalesce(max(number) + 1, 0) FROM marketplace_leaf) THEN
-    RAISE EXCEPTION 'leaves are numbered without gaps' USING ERRCODE = 'integrity_constraint_violation';
+  SELECT count(*), min(number), max(number) INTO made, first, last FROM fresh;
+  IF made > 0 THEN
+    IF last - first <> made - 1 OR last <> (SELECT max(number) FROM marketplace_leaf)
+      OR first <> coalesce((SELECT max(number) + 1 FROM marketplace_leaf WHERE number < first), 0) THEN
+      RAISE EXCEPTION 'leaves are numbered without gaps' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    IF EXISTS (
+      SELECT 1 FROM fresh WHERE NOT EXISTS (
+        SELECT 1 FROM marketplace_unsealed u WHERE u.kind = fresh.kind AND u.row_id = fresh.row_id)) THEN
+      RAISE EXCEPTION 'a leaf seals a row that is to be sealed' USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
   END IF;
-  IF NOT EXISTS (SELECT 1 FROM marketplace_unsealed WHERE kind = NEW.kind AND row_id = NEW.row_id) THEN
-    RAISE EXCEPTION 'a leaf seals a row that is to be sealed' USING ERRCODE = 'integrity_constraint_violation';
-  END IF;
-  RETURN NEW;
+  RETURN NULL;
 END $$;
-CREATE TRIGGER cn_leaf_insert BEFORE INSERT ON marketplace_leaf
-  FOR EACH ROW EXECUTE FUNCTION cn_leaf_insert();
+CREATE TRIGGER cn_leaf_insert AFTER INSERT ON marketplace_leaf REFERENCING NEW TABLE AS fresh
+  FOR EACH STATEMENT EXECUTE FUNCTION cn_leaf_insert();
 CREATE TRIGGER cn_leaf_update BEFORE UPDATE ON marketplace_leaf
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('a leaf is never changed');
 CREATE TRIGGER cn_leaf_delete BEFORE DELETE ON marketplace_leaf
