@@ -95,8 +95,8 @@ def test_the_guards_of_a_jobs_life_read_no_more_rows_however_many_jobs_were_befo
         cursor.execute("SET LOCAL enable_seqscan = off; DISCARD PLANS")
     early = [read_by_one_more() for _ in range(3)][-1]
     late = [read_by_one_more() for _ in range(20)][-1]
-    # A wallet's older versions, which one long transaction keeps, are passed over again now and then.
-    assert all(late[table] <= count + 3 for table, count in early.items()), (early, late)
+    # But of accounts: a wallet's older versions, which one long transaction keeps, are passed over again.
+    assert late | {"marketplace_account": 0} == early | {"marketplace_account": 0}
 
 
 def rows_read() -> dict[str, int]:
