@@ -196,10 +196,12 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
             delivered=heartbeat.hurry,
         )
         owner = Owner(host.settings, host.board, backends()[0], heartbeat.speak)
+        host.starts.rest.slots = outbox.rest.slots = worker.concurrency
         self.threads = (heartbeat, outbox, owner)
         # A step is told to stop while the pool's last tasks still run, so the end is taken from this signal instead.
         worker_shutdown.connect(self._end, weak=False)
-        task_received.connect(self._wake, weak=False)
+        if forks:
+            task_received.connect(self._wake, weak=False)
         for thread in self.threads:
             thread.start()
 
@@ -209,6 +211,7 @@ class Agent(bootsteps.StartStopStep):  # type: ignore[misc]
     terminate = stop
 
     def _wake(self, **_: Any) -> None:
+        """A child begins to compute: the outbox is to look again and again at what it writes."""
         this_host().spool.written.set()
 
     def _end(self, **_: Any) -> None:

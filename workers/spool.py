@@ -34,7 +34,7 @@ from workers.protocol import (
     FailureRequest,
     Fault,
 )
-from workers.together import Offer, send_answers
+from workers.together import Offer, Rest, send_answers
 
 log = logging.getLogger(__name__)
 
@@ -174,6 +174,7 @@ class Outbox(threading.Thread):
         self.offer = offer
         self.elsewhere = elsewhere
         self.delivered = delivered
+        self.rest = Rest()
         self._ending = threading.Event()
         self._due: dict[str, tuple[float, float]] = {}  # of what was tried: when to try next, the pause after that
 
@@ -187,6 +188,7 @@ class Outbox(threading.Thread):
                 log.exception("The outbox stumbled and goes on.")
                 pause = IDLE_SECONDS
             self.spool.written.wait(min(pause, BUSY_SECONDS if busy else IDLE_SECONDS))
+            self._ending.wait(self.rest.seconds_left)
 
     def close(self, seconds: float) -> None:
         """Let what is in the spool be delivered, for `seconds` at most, then end. The rest waits for the next start."""
@@ -224,7 +226,8 @@ class Outbox(threading.Thread):
             return due
         sent = [note["assignment"] for note, _ in parcel]
         try:
-            outcomes = send_answers(self.client, self.offer, parcel)
+            with self.rest.after():
+                outcomes = send_answers(self.client, self.offer, parcel)
         except Refused as refusal:
             log.warning("%d answers were refused together and go one by one: %s", len(sent), refusal.sentence)
             return due

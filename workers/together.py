@@ -1,17 +1,20 @@
 """Starts and answers of this host that go to the coordinator in one request, where it takes several."""
 
+import contextlib
 import json
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from workers.client import JSON_LIMIT_BYTES, RETRIED_STATUS, Client, Refused, Unavailable, clean_line
 from workers.protocol import MOST_TOGETHER, AnswerNote, AnswersLine, StartsRequest
 
 PATIENCE_SECONDS = 2.0  # that a start waits for others' request to end, before it goes by itself
+RESTS_A_SLOT = 0.1  # times as long as a request took
+LONGEST_REST_SECONDS = 0.1
 NO_SUCH_CALL = (404, 405)
 
 Outcome = Any  # what came for one of several; else a `Refused`, or the `Unavailable` that says to try it by itself
@@ -28,27 +31,55 @@ class Offer:
         self.most = min(together, MOST_TOGETHER) if type(together) is int and together > 1 else 0
 
 
+class Rest:
+    """Between two requests of one kind, so that under load what is to be sent gathers.
+
+    One that went by itself is followed at once. After others it is the longer the more slots there are: of a few, none
+    shall stand still for long.
+    """
+
+    def __init__(self) -> None:
+        self.slots = 1
+        self._ends_at = 0.0  # monotonic, seconds
+
+    @contextlib.contextmanager
+    def after(self) -> Iterator[None]:
+        """Rest after the request in this `with` block, according to how long it takes."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            ended = time.monotonic()
+            self._ends_at = ended + min((ended - began) * self.slots * RESTS_A_SLOT, LONGEST_REST_SECONDS)
+
+    @property
+    def seconds_left(self) -> float:
+        return max(self._ends_at - time.monotonic(), 0.0)
+
+
 @dataclass(eq=False)
 class _Waiting:
     assignment: str
-    sent: bool = False
+    woken: threading.Event = field(default_factory=threading.Event)  # it is to lead, or has an outcome
+    leads: bool = False
     outcome: Outcome = None
 
 
 class Starts:
     """Begins assignments for all slots of this process.
 
-    Nobody waits for others to come: who finds no request under way sends what is there, and those who come meanwhile
-    go together in the next.
+    Who finds no request under way leads: it sends what there is once the last request was rested from. Those who come
+    meanwhile go together in the next, which the first of them leads.
     """
 
     def __init__(self, client: Client, offer: Offer) -> None:
         self.client = client
         self.offer = offer
         self._process = os.getpid()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._queue: list[_Waiting] = []
-        self._sending = False
+        self._led = False
+        self.rest = Rest()
 
     def begin(self, assignment: str, persist_seconds: float) -> dict[str, Any]:
         """What the coordinator answers to the start of `assignment`.
@@ -71,30 +102,37 @@ class Starts:
         return self.client.json("POST", f"/assignment/{assignment}/start", {}, persist_seconds=persist_seconds)
 
     def _gathered(self, mine: _Waiting) -> Outcome:
-        with self._changed:
+        with self._lock:
             self._queue.append(mine)
-            self._changed.wait_for(lambda: mine.sent or not self._sending, PATIENCE_SECONDS)
-            if mine.sent:
-                self._changed.wait_for(lambda: mine.outcome is not None)
-                return mine.outcome
-            self._queue.remove(mine)
-            if self._sending:
-                return Unavailable("The request before this one takes long.")
-            others = max(self.offer.most - 1, 0)
-            batch, self._queue = [mine, *self._queue[:others]], self._queue[others:]
-            for each in batch:
-                each.sent = True
-            self._sending = True
+            mine.leads, self._led = not self._led, True
+        if not mine.leads and not mine.woken.wait(PATIENCE_SECONDS):
+            with self._lock:
+                if mine in self._queue and not mine.leads:
+                    self._queue.remove(mine)
+                    return Unavailable("The request before this one takes long.")
+            mine.woken.wait()
+        if mine.leads:
+            self._lead()
+        return mine.outcome
+
+    def _lead(self) -> None:
+        """Send what waits, whose first is the leader's own."""
+        time.sleep(self.rest.seconds_left)
+        with self._lock:
+            most = max(self.offer.most, 1)
+            batch, self._queue = self._queue[:most], self._queue[most:]
         outcomes: list[Outcome] = [Unavailable("It was not asked for.")] * len(batch)
         try:
             outcomes = self._ask([each.assignment for each in batch])
         finally:
-            with self._changed:
-                self._sending = False
-                for each, outcome in zip(batch, outcomes, strict=True):
-                    each.outcome = outcome
-                self._changed.notify_all()
-        return mine.outcome
+            with self._lock:
+                self._led = bool(self._queue)
+                for following in self._queue[:1]:
+                    following.leads = True
+                    following.woken.set()
+            for each, outcome in zip(batch, outcomes, strict=True):
+                each.outcome = outcome
+                each.woken.set()
 
     def _ask(self, assignments: list[str]) -> list[Outcome]:
         if len(assignments) == 1:
@@ -104,7 +142,8 @@ class Starts:
                 return [problem]
         request = StartsRequest(assignments=assignments)
         try:
-            found = _each(self.client, self.offer, "/assignments/start", request, "assignments", len(assignments))
+            with self.rest.after():
+                found = _each(self.client, self.offer, "/assignments/start", request, "assignments", len(assignments))
         except (Refused, Unavailable) as problem:  # of the request as a whole: each asks by itself
             return [Unavailable(str(problem))] * len(assignments)
         return [_specification(outcome) for outcome in found]

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.workers.test_delivery import X, client_of, plain
 from workers.client import Refused
 from workers.protocol import MOST_TOGETHER, TOGETHER_ANSWER_BYTES
 from workers.spool import Outbox, Spool
-from workers.together import Offer, Starts
+from workers.together import LONGEST_REST_SECONDS, Offer, Rest, Starts
 
 __all__ = ["plain"]
 
@@ -52,7 +53,7 @@ def held_until_waiting(starts: Starts, count: int, then: int | None = None) -> A
 
 
 def begin_all(starts: Starts, given: list[Given], persist_seconds: float = 8.0) -> list[Any]:
-    """What each of so many slots gets."""
+    """What each of so many slots gets; the first one's request is under way when the others come."""
 
     def begin(one: Given) -> Any:
         try:
@@ -61,7 +62,10 @@ def begin_all(starts: Starts, given: list[Given], persist_seconds: float = 8.0) 
             return refusal
 
     with ThreadPoolExecutor(len(given)) as slots:
-        return list(slots.map(begin, given))
+        first = slots.submit(begin, given[0])
+        wait_until(lambda: first.done() or (starts._led and not starts._queue))
+        others = list(slots.map(begin, given[1:]))
+        return [first.result(), *others]
 
 
 def paths(coordinator: Coordinator) -> list[str]:
@@ -147,6 +151,39 @@ def test_a_start_waits_a_while_for_anothers_request_and_no_longer(
     assert other_began.is_set()
 
 
+def test_after_a_request_with_others_starts_gather_and_after_one_alone_they_do_not(taking: Coordinator) -> None:
+    starts, given = starts_of(taking), [taking.give("toy", X) for _ in range(8)]
+    starts.rest.slots = 32
+    starts.begin(given[0].spec["assignment"], 8.0)
+    assert starts.rest.seconds_left == 0.0
+    slow = threading.Event()  # never set
+    taking.trouble = lambda method, path: slow.wait(0.05) or None
+    begin_all(starts, given[1:4])
+    assert LONGEST_REST_SECONDS / 2 < starts.rest.seconds_left <= LONGEST_REST_SECONDS
+    before = len(taking.calls)
+
+    with ThreadPoolExecutor(4) as slots:
+        for one in given[4:]:  # the first would go alone, and the second with nobody
+            slots.submit(starts.begin, one.spec["assignment"], 8.0)
+            time.sleep(0.005)
+
+    assert paths(taking)[before:] == ["/assignments/start"]
+    assert [each.state for each in given] == ["computing"] * 8
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(1, 0.001), (32, 0.032), (10_000, LONGEST_REST_SECONDS)])
+def test_a_rest_is_the_shorter_the_fewer_slots_could_stand_still(
+    monkeypatch: pytest.MonkeyPatch, slots: int, seconds: float
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("workers.together.time.monotonic", lambda: now)
+    rest = Rest()
+    rest.slots = slots
+    with rest.after():
+        now += 0.01
+    assert rest.seconds_left == pytest.approx(seconds)
+
+
 @pytest.mark.parametrize(
     "nonsense", [{}, {"assignments": []}, {"assignments": [1, None]}, {"assignments": [{"status": 200}, {}]}], ids=str
 )
@@ -181,6 +218,24 @@ def test_small_answers_that_wait_go_together(taking: Coordinator, tmp_path: Path
     for given in computed:
         np.testing.assert_array_equal(given.answer["sums"], X[0])
         assert given.seconds == 0.25
+
+
+def test_after_several_answers_went_together_more_of_them_gather(taking: Coordinator, tmp_path: Path) -> None:
+    spool, slow = Spool(tmp_path), threading.Event()
+    spooled(taking, spool, 2)
+    taking.trouble = lambda method, path: slow.wait(0.05) or None
+    outbox = outbox_of(taking, spool)
+    outbox.rest.slots = 32
+    outbox.start()
+    wait_until(lambda: outbox.rest.seconds_left > 0)
+
+    for _ in range(4):
+        spooled(taking, spool, 1)
+        time.sleep(0.005)
+
+    outbox.close(5.0)
+    outbox.join(5.0)
+    assert spool.waiting() == [] and paths(taking) == ["/assignments/results"] * 2
 
 
 def test_answers_that_an_earlier_process_left_go_together_too(taking: Coordinator, tmp_path: Path) -> None:
