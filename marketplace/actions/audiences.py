@@ -115,7 +115,7 @@ def _rights_to(dataset: str) -> QuerySet[DatasetOwner]:
 
 
 _rights = Compiled(_rights_to, str)
-_locked_rights = Compiled(lambda dataset: _rights_to(dataset).select_for_update(of=("self",)), str)
+_held_rights = Compiled(lambda dataset: _rights_to(dataset).select_for_update(of=("self",)), str, shared=True)
 
 
 def receivers_of_dataset(*, dataset: Dataset, user: Any, lock: bool = False) -> Receivers | None:
@@ -124,7 +124,7 @@ def receivers_of_dataset(*, dataset: Dataset, user: Any, lock: bool = False) -> 
     Raises:
         Refused: they agree on nobody.
     """
-    rights = (_locked_rights if lock else _rights)(dataset.pk)
+    rights = (_held_rights if lock else _rights)(dataset.pk)
     own = [right for right in rights if user is not None and right.user_id == user.pk]
     limits = [found for right in own or rights if (found := receivers_of(right.audience)) is not None]
     if not limits:

@@ -36,8 +36,11 @@ class Brought:
     user: Any = None  # who brought the content, and may use the dataset from now on
     label: str = ""
 
-    def insert(self) -> Dataset:
+    def insert(self, *, alone: bool = False) -> Dataset:
         """Give the dataset its row, unless it has one; `store` is still to come, last in the same transaction.
+
+        Args:
+            alone: whether nobody else who says so does anything with it until that transaction ends.
 
         Raises:
             Refused: more than the user's share of the disk.
@@ -47,7 +50,7 @@ class Brought:
             hold_matrix(self.dataset.matrix_sha256)
             self._insert()
         else:
-            lock_kept([self.dataset])
+            lock_kept([self.dataset], alone=alone)
         if self.user is not None:
             DatasetOwner.objects.get_or_create(dataset=self.dataset, user=self.user, defaults={"label": self.label})
         return self.dataset
@@ -122,8 +125,12 @@ def require_share_for(user: Any, matrix: Matrix) -> None:
 
 
 _any_dataset = Compiled(lambda name: Dataset.objects.filter(pk=name, deleted_at=None), str)
-_locked_dataset = Compiled(
-    lambda name: Dataset.objects.select_for_update(no_key=True).filter(pk=name, deleted_at=None).only("pk"), str
+_held_datasets = Compiled(
+    lambda names: (
+        Dataset.objects.select_for_update().filter(pk__among=names, deleted_at=None).order_by("pk").values_list("pk")
+    ),
+    [str],
+    shared=True,
 )
 _own_dataset = Compiled(
     lambda name, user: Dataset.objects.filter(Q(sample=True) | Q(owners__user=user), pk=name, deleted_at=None),
@@ -146,8 +153,10 @@ def find_dataset(*, sha256: str, user: Any) -> Dataset:
     return found
 
 
-def lock_kept(datasets: Iterable[Dataset]) -> None:
+def lock_kept(datasets: Iterable[Dataset], *, alone: bool = False) -> None:
     """None of these datasets is deleted before this transaction ends. The network's own samples never are.
+
+    Many may keep one at once; of those who do so `alone`, one after the other.
 
     Raises:
         NotFound: one was.
@@ -156,8 +165,8 @@ def lock_kept(datasets: Iterable[Dataset]) -> None:
     if not wanted:
         return
     rows = Dataset.objects.select_for_update(no_key=True).filter(pk__in=wanted, deleted_at=None).order_by("pk")
-    found = _locked_dataset(*wanted) if len(wanted) == 1 else rows.only("pk")
-    if gone := wanted - {each.pk for each in found}:
+    found = rows.values_list("pk") if alone else _held_datasets(wanted)
+    if gone := wanted - {pk for (pk,) in found}:
         raise NotFound(f"The dataset {min(gone)} was deleted; bring it again.")
 
 

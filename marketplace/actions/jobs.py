@@ -47,7 +47,7 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
         if planned.prepared:
             planned.prepared.write(files)
         with transaction.atomic():
-            planned.brought.insert()
+            planned.brought.insert(alone=planned.prepared is not None)
             audience = _audience(submission, planned, user)
             (job,) = enqueue([Order(client, planned, audience, reward, seconds)], api_key)
             if planned.waits:

@@ -175,7 +175,7 @@ def _finish(matrix: Matrix, file: IO[bytes]) -> bool:
         Superseded: somebody else makes it, or nobody waits any more: its data may have been deleted since.
     """
     with transaction.atomic():
-        lock_kept([matrix.dataset])
+        lock_kept([matrix.dataset], alone=True)
         hold_matrix(matrix.matrix_sha256)
         if not _mine(matrix).select_for_update(no_key=True):
             raise Superseded

@@ -27,12 +27,17 @@ class Compiled(Generic[Row]):
     A type in a list, `[UUID]`, is that of a list of such values, for the lookup `among`. What the queryset is made of
     must depend on the values as parameters alone.
 
+    With `shared`, rows that `build` locks are locked FOR KEY SHARE, for which Django has no word: many may hold that at
+    once, and whoever locks one FOR UPDATE, as deleting it does, waits for all of them.
+
     Raises:
         ValueError: at the first call, where a value is none of the statement's parameters.
     """
 
-    def __init__(self, build: Callable[..., QuerySet[Any, Row]], *types: type | list[type]) -> None:
-        self._build, self._types = build, types
+    def __init__(
+        self, build: Callable[..., QuerySet[Any, Row]], *types: type | list[type], shared: bool = False
+    ) -> None:
+        self._build, self._types, self._shared = build, types, shared
         self._compiler: Any = None
 
     def __call__(self, *values: Any) -> list[Row]:
@@ -62,6 +67,8 @@ class Compiled(Generic[Row]):
         self._query, self._iterable = queryset.query, queryset._iterable_class
         compiler: Any = self._query.get_compiler(DEFAULT_DB_ALIAS)
         self._sql, params = compiler.as_sql()
+        if self._shared:
+            self._sql = self._sql.replace(" FOR UPDATE", " FOR KEY SHARE")
         stored = [_stored(connection, kind, mark) for kind, mark in zip(self._types, marks, strict=True)]
         self._params = [(given, stored.index(given) if given in stored else None) for given in params]
         if missing := set(range(len(marks))) - {place for _, place in self._params}:
