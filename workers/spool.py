@@ -1,12 +1,13 @@
 """Answers on their way to the coordinator. None is lost while it, the network or this process is down.
 
-An answer is ``<assignment>.npz`` and beside it ``<assignment>.json``, which is written last and makes it count; a
-failure is the second file alone. The outbox delivers what it finds and deletes it once the coordinator has it, or
-says that it has no use for it.
+An answer is ``<assignment>.json``: a line of JSON, and after it a small answer's archive; a larger one is
+``<assignment>.npz`` beside it. The first is written last and makes it count; a failure is its line alone. The outbox
+delivers what it finds and deletes it once the coordinator has it, or says that it has no use for it.
 """
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,16 +54,14 @@ class Spool:
 
     def put_result(self, assignment: str, fence: int, answer: Mapping[str, NDArray[Any]], seconds: float) -> None:
         """Have `answer` on the disk, as an uncompressed ``.npz``, before returning."""
-        archive = self._archive(assignment)
-        temporary = archive.with_suffix(".tmp")
-        with temporary.open("w+b") as file:
-            np.savez(file, allow_pickle=False, **answer)
-            file.flush()
-            os.fsync(file.fileno())
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.replace(temporary, archive)
-        self._commit(assignment, {"fence": fence, "digest": digest, "seconds": seconds})
+        if sum(array.nbytes for array in answer.values()) <= TOGETHER_ANSWER_BYTES:
+            buffer = io.BytesIO()
+            np.savez(buffer, allow_pickle=False, **answer)
+            content = buffer.getvalue()
+            digest = hashlib.sha256(content).hexdigest()
+        else:
+            content, digest = b"", self._put_archive(assignment, answer)
+        self._commit(assignment, {"fence": fence, "digest": digest, "seconds": seconds}, content)
 
     def put_failure(self, assignment: str, fence: int, fault: Fault, error: str) -> None:
         """Have the news that `assignment` failed on the disk before returning."""
@@ -88,7 +87,8 @@ class Spool:
     def read(self, assignment: str) -> dict[str, Any] | None:
         """What is known of `assignment`'s answer; None where it was dropped meanwhile, or cannot be read any more."""
         try:
-            note: dict[str, Any] = json.loads(self._note(assignment).read_text(encoding="utf-8"))
+            line, _ = self._parts(assignment)
+            note: dict[str, Any] = json.loads(line)
         except FileNotFoundError:
             return None
         except ValueError:  # the disk is damaged: neither heartbeats nor other answers may stumble over it for ever
@@ -97,8 +97,13 @@ class Spool:
             return None
         return note
 
-    def open_result(self, assignment: str) -> Any:
-        return self._archive(assignment).open("rb")
+    def open_result(self, assignment: str) -> IO[bytes]:
+        """
+        Raises:
+            FileNotFoundError: it was dropped meanwhile.
+        """
+        _, content = self._parts(assignment)
+        return io.BytesIO(content) if content else self._archive(assignment).open("rb")
 
     def small_answer(self, assignment: str) -> tuple[AnswerNote, bytes] | None:
         """An answer that may go together with others; None where it is larger, a failure, or gone."""
@@ -142,9 +147,31 @@ class Spool:
             if note is not None
         ]
 
-    def _commit(self, assignment: str, note: Mapping[str, Any]) -> None:
-        write_durably(self._note(assignment), json.dumps(note).encode())
+    def _put_archive(self, assignment: str, answer: Mapping[str, NDArray[Any]]) -> str:
+        """Have a large answer on the disk, where it counts for nothing yet; its digest."""
+        archive = self._archive(assignment)
+        temporary = archive.with_suffix(".tmp")
+        with temporary.open("w+b") as file:
+            np.savez(file, allow_pickle=False, **answer)
+            file.flush()
+            os.fsync(file.fileno())
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.replace(temporary, archive)
+        return digest
+
+    def _commit(self, assignment: str, note: Mapping[str, Any], content: bytes = b"") -> None:
+        write_durably(self._note(assignment), json.dumps(note).encode() + b"\n" + content)
         self.written.set()
+
+    def _parts(self, assignment: str) -> tuple[bytes, bytes]:
+        """The line of an answer's note, and the small answer after it.
+
+        Raises:
+            FileNotFoundError
+        """
+        line, _, content = self._note(assignment).read_bytes().partition(b"\n")
+        return line, content
 
     def _note(self, assignment: str) -> Path:
         return self.folder / f"{assignment}.json"

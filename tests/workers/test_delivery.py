@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import socket
 import threading
@@ -18,11 +19,12 @@ from tests.workers.coordinator import Coordinator
 from tests.workers.redis_server import free_port
 from workers.client import Client, Refused, Unavailable
 from workers.datasets import Cache, NoRoom, WrongMatrix
-from workers.protocol import FENCE_HEADER, Matrix
+from workers.protocol import FENCE_HEADER, TOGETHER_ANSWER_BYTES, Matrix
 from workers.spool import Outbox, Spool
 from workers.together import Offer
 
 X = np.arange(12.0).reshape(4, 3)
+SIZES = [(3, {"a-1.json"}), (TOGETHER_ANSWER_BYTES // 8 + 1, {"a-1.json", "a-1.npz"})]  # numbers, files
 
 
 @pytest.fixture
@@ -45,17 +47,20 @@ def computing(coordinator: Coordinator) -> str:
     return str(given.spec["assignment"])
 
 
+@pytest.mark.parametrize(("numbers", "files"), SIZES)
 @pytest.mark.parametrize(("status", "aside"), [(409, False), (410, False), (400, True), (413, True)])
-def test_what_a_refusal_does_to_an_answer(plain: Coordinator, tmp_path: Path, status: int, aside: bool) -> None:
+def test_what_a_refusal_does_to_an_answer(
+    plain: Coordinator, tmp_path: Path, status: int, aside: bool, numbers: int, files: set[str]
+) -> None:
     spool = Spool(tmp_path)
-    spool.put_result("a-1", 7, {"sums": X[0]}, 0.1)
+    spool.put_result("a-1", 7, {"sums": np.zeros(numbers)}, 0.1)
     plain.trouble = lambda method, path: status
 
     Outbox(spool, client_of(plain), Offer()).deliver()
 
     assert not spool.holds("a-1")
     refused = {file.name for file in (tmp_path / "refused").glob("*")} if (tmp_path / "refused").exists() else set()
-    assert refused == ({"a-1.json", "a-1.npz"} if aside else set())
+    assert refused == (files if aside else set())
     assert not (tmp_path / "a-1.npz").exists()
 
 
@@ -104,29 +109,65 @@ def test_an_outbox_that_is_closed_delivers_first(plain: Coordinator, tmp_path: P
     assert plain.given[assignment].failure == {"fence": 7, "fault": "job", "error": "It cannot be fitted."}
 
 
-def test_an_archive_without_its_note_does_not_count_and_is_deleted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("numbers", "files"), SIZES)
+def test_an_archive_without_its_note_does_not_count_and_is_deleted(
+    tmp_path: Path, numbers: int, files: set[str]
+) -> None:
     spool = Spool(tmp_path)
-    spool.put_result("a-1", 7, {"sums": X[0]}, 0.1)
+    spool.put_result("a-1", 7, {"sums": np.zeros(numbers)}, 0.1)
     (tmp_path / "a-2.npz").write_bytes(b"half")
     (tmp_path / "a-3.tmp").write_bytes(b"half")
 
     spool.clean()
 
     assert spool.waiting() == ["a-1"]
-    assert {file.name for file in tmp_path.iterdir()} == {"a-1.json", "a-1.npz"}
+    assert {file.name for file in tmp_path.iterdir()} == files
 
 
-def test_an_answer_on_disk_is_an_uncompressed_archive_with_its_digest(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.put_result("a-1", 7, {"sums": X[0], "more": X}, 0.25)
+@pytest.mark.parametrize(("numbers", "files"), SIZES)
+def test_an_answer_on_disk_is_an_uncompressed_archive_with_its_digest(
+    tmp_path: Path, numbers: int, files: set[str]
+) -> None:
+    spool, sums = Spool(tmp_path), np.arange(float(numbers))
+    spool.put_result("a-1", 7, {"sums": sums, "more": X}, 0.25)
 
     note = spool.read("a-1")
-    content = (tmp_path / "a-1.npz").read_bytes()
+    with spool.open_result("a-1") as file:
+        content = file.read()
 
     assert note == {"fence": 7, "digest": hashlib.sha256(content).hexdigest(), "seconds": 0.25}
-    assert len(content) > X.nbytes + X[0].nbytes
+    assert len(content) > X.nbytes + sums.nbytes and {file.name for file in tmp_path.iterdir()} == files
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["more"], X)
+        np.testing.assert_array_equal(arrays["sums"], sums)
+
+
+@pytest.mark.parametrize(("numbers", "archive"), [(3, []), (TOGETHER_ANSWER_BYTES // 8 + 1, ["flush", ".npz"])])
+def test_all_of_an_answer_and_its_name_are_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, numbers: int, archive: list[str]
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("flush"), sync(file)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append(names[1].suffix), replace(*names)))
+    spool = Spool(tmp_path)
+
+    spool.put_result("a-1", 7, {"sums": np.zeros(numbers)}, 0.25)
+
+    assert done == [*archive, "flush", ".json", "flush"]
+
+
+def test_an_answer_that_an_earlier_version_left_is_delivered(plain: Coordinator, tmp_path: Path) -> None:
+    spool, given = Spool(tmp_path), computing(plain)
+    spool.put_result(given, 7, {"sums": X[0]}, 0.25)
+    with spool.open_result(given) as file:  # it kept each archive beside its note
+        (tmp_path / f"{given}.npz").write_bytes(file.read())
+    (tmp_path / f"{given}.json").write_text(json.dumps(spool.read(given)))
+
+    Outbox(spool, client_of(plain), Offer()).deliver()
+
+    np.testing.assert_array_equal(plain.given[given].answer["sums"], X[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_object_array_is_never_pickled_into_an_answer(tmp_path: Path) -> None:
