@@ -86,15 +86,7 @@ class Spool:
 
     def read(self, assignment: str) -> dict[str, Any] | None:
         """What is known of `assignment`'s answer; None where it was dropped meanwhile, or cannot be read any more."""
-        try:
-            line, _ = self._parts(assignment)
-            note: dict[str, Any] = json.loads(line)
-        except FileNotFoundError:
-            return None
-        except ValueError:  # the disk is damaged: neither heartbeats nor other answers may stumble over it for ever
-            log.error("What is kept of assignment %s cannot be read, and is set aside.", assignment)
-            self.set_aside(assignment)
-            return None
+        note, _ = self._parts(assignment)
         return note
 
     def open_result(self, assignment: str) -> IO[bytes]:
@@ -107,15 +99,8 @@ class Spool:
 
     def small_answer(self, assignment: str) -> tuple[AnswerNote, bytes] | None:
         """An answer that may go together with others; None where it is larger, a failure, or gone."""
-        note = self.read(assignment)
-        if note is None or "digest" not in note:
-            return None
-        try:
-            with self.open_result(assignment) as archive:
-                content = archive.read(TOGETHER_ANSWER_BYTES + 1)
-        except FileNotFoundError:
-            return None
-        if len(content) > TOGETHER_ANSWER_BYTES:
+        note, content = self._parts(assignment)
+        if note is None or not 0 < len(content) <= TOGETHER_ANSWER_BYTES:
             return None
         described = AnswerNote(
             assignment=assignment,
@@ -164,14 +149,18 @@ class Spool:
         write_durably(self._note(assignment), json.dumps(note).encode() + b"\n" + content)
         self.written.set()
 
-    def _parts(self, assignment: str) -> tuple[bytes, bytes]:
-        """The line of an answer's note, and the small answer after it.
-
-        Raises:
-            FileNotFoundError
-        """
-        line, _, content = self._note(assignment).read_bytes().partition(b"\n")
-        return line, content
+    def _parts(self, assignment: str) -> tuple[dict[str, Any] | None, bytes]:
+        """What `read` answers, and the small answer that is kept with it."""
+        try:
+            line, _, content = self._note(assignment).read_bytes().partition(b"\n")
+            note: dict[str, Any] = json.loads(line)
+        except FileNotFoundError:
+            return None, b""
+        except ValueError:  # the disk is damaged: neither heartbeats nor other answers may stumble over it for ever
+            log.error("What is kept of assignment %s cannot be read, and is set aside.", assignment)
+            self.set_aside(assignment)
+            return None, b""
+        return note, content
 
     def _note(self, assignment: str) -> Path:
         return self.folder / f"{assignment}.json"
