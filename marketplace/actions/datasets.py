@@ -164,8 +164,11 @@ def lock_kept(datasets: Iterable[Dataset], *, alone: bool = False) -> None:
     wanted = {each.pk for each in datasets if not each.sample}
     if not wanted:
         return
-    rows = Dataset.objects.select_for_update(no_key=True).filter(pk__in=wanted, deleted_at=None).order_by("pk")
-    found = rows.values_list("pk") if alone else _held_datasets(wanted)
+    if alone:
+        rows = Dataset.objects.select_for_update(no_key=True).filter(pk__in=wanted, deleted_at=None)
+        found = list(rows.order_by("pk").values_list("pk"))
+    else:
+        found = _held_datasets(wanted)
     if gone := wanted - {pk for (pk,) in found}:
         raise NotFound(f"The dataset {min(gone)} was deleted; bring it again.")
 

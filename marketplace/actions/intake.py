@@ -10,7 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Func, IntegerField, Q, QuerySet, Subquery
-from structlog.contextvars import get_contextvars
 
 from marketplace import dispatch, notifications
 from marketplace.actions.events import record_all
@@ -45,6 +44,7 @@ class Order:
     audience: Audience | None  # who may receive the data; None for any worker
     reward: int  # micro-tokens
     deadline_seconds: float
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def enqueue(orders: Sequence[Order], api_key: ApiKey | None) -> list[Job]:
             virtual_start=start,
             max_attempts=settings.POLICY.max_attempts,
             deadline_at=lines[order.client.pk].now + timedelta(seconds=order.deadline_seconds),
-            request_id=str(get_contextvars().get("request_id", "")),
+            request_id=order.request_id,
         )
         for order, need, job_id, escrow, start in zip(orders, needs, ids, escrows, starts, strict=True)
     )

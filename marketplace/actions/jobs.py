@@ -49,7 +49,7 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
         with transaction.atomic():
             planned.brought.insert(alone=planned.prepared is not None)
             audience = _audience(submission, planned, user)
-            (job,) = enqueue([Order(client, planned, audience, reward, seconds)], api_key)
+            (job,) = enqueue([Order(client, planned, audience, reward, seconds, submission.request_id)], api_key)
             if planned.waits:
                 making.join(job)
             planned.store()
@@ -84,7 +84,7 @@ def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey
                 if asked[number] not in found:
                     found[asked[number]] = _audience(submissions[number], plans[number], user)
         orders = [
-            Order(clients[each.client_address], planned, found[receivers], _reward(each), seconds)
+            Order(clients[each.client_address], planned, found[receivers], _reward(each), seconds, each.request_id)
             for each, planned, receivers, seconds in zip(submissions, plans, asked, deadlines, strict=True)
         ]
         jobs = enqueue(orders, api_key)

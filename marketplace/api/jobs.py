@@ -11,7 +11,8 @@ from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer, JSONRen
 from rest_framework.response import Response
 
 from marketplace.actions import results
-from marketplace.actions.jobs import Submission, cancel, find_job, submit, submit_many
+from marketplace.actions.gathered import submit
+from marketplace.actions.jobs import Submission, cancel, find_job, submit_many
 from marketplace.actions.quotes import quote
 from marketplace.api.base import Call, Listing, Missing, Nothing, Page, documented
 from marketplace.api.files import send_file
