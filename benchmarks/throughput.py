@@ -1,6 +1,6 @@
 """How many small jobs a second the whole network carries, from their submission over HTTP to their payment.
 
-    python -m benchmarks.throughput [--jobs 600] [--workers 32] [--json]
+    python -m benchmarks.throughput [--jobs 600] [--workers 64] [--json]
 
 One request a job, and many jobs in one request; set beside bare Celery's rate of tasks that do nothing, over the same
 Redis on the same machine. PostgreSQL, Redis, web, coordinator and GPU host are real processes on the loopback; where
@@ -30,7 +30,7 @@ from tests.postgres import Server
 
 PATIENCE_SECONDS = 300.0
 CALLERS = 8  # submit at the same time, each over a connection of its own
-WORKERS = 32  # on one host, each with a slot
+WORKERS = 64  # on one host, each with a slot: as many as keep two cores busy, though each waits between two steps
 BATCH = 100  # jobs in one request
 IDLE_JOBS = 30  # one after the other
 REST_SECONDS = 20.0
