@@ -6,13 +6,14 @@ meanwhile goes together next.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
 
 from marketplace.actions import jobs
 from marketplace.actions.submissions import Submission
+from marketplace.actions.traces import this_request
 from marketplace.domain.errors import Refused
 from marketplace.models import ApiKey, Job
 
@@ -26,6 +27,7 @@ class _Alone(Exception):
 @dataclass(eq=False)
 class _Waiting:
     submission: Submission
+    request_id: str = field(default_factory=this_request)
     outcome: Job | Exception | None = None
 
 
@@ -76,7 +78,7 @@ def _take(caller: Any) -> list[_Waiting]:
 def _submit(batch: Sequence[_Waiting], caller: Any, user: Any, api_key: ApiKey | None) -> None:
     outcomes: Sequence[Job | Exception] = [RuntimeError("The thread that submitted this job has ended.")] * len(batch)
     try:
-        outcomes = _outcomes([each.submission for each in batch], user, api_key)
+        outcomes = _outcomes(batch, user, api_key)
     finally:
         with _changed:
             _under_way.discard(caller)
@@ -85,12 +87,13 @@ def _submit(batch: Sequence[_Waiting], caller: Any, user: Any, api_key: ApiKey |
             _changed.notify_all()
 
 
-def _outcomes(submissions: Sequence[Submission], user: Any, api_key: ApiKey | None) -> Sequence[Job | Exception]:
+def _outcomes(batch: Sequence[_Waiting], user: Any, api_key: ApiKey | None) -> Sequence[Job | Exception]:
+    submissions, request_ids = [each.submission for each in batch], [each.request_id for each in batch]
     try:
-        if len(submissions) == 1:
+        if len(batch) == 1:
             return [jobs.submit(submission=submissions[0], user=user, api_key=api_key)]
-        return jobs.submit_many(submissions=submissions, user=user, api_key=api_key)
+        return jobs.submit_many(submissions=submissions, user=user, api_key=api_key, request_ids=request_ids)
     except Refused as refusal:
-        return [refusal] if len(submissions) == 1 else [_Alone()] * len(submissions)
+        return [refusal] if len(batch) == 1 else [_Alone()] * len(batch)
     except Exception as error:  # perhaps at the commit, and then nobody knows whether it holds: not once more
-        return [error] * len(submissions)
+        return [error] * len(batch)

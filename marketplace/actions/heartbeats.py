@@ -1,18 +1,18 @@
 """Hearing from machines: a heartbeat keeps a worker in the market and its leases alive."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from marketplace import dispatch, notifications
 from marketplace.actions import challenges, copies, versions
 from marketplace.domain.lifecycle import AssignmentState
-from marketplace.models import Assignment, Network, Worker, database_now
+from marketplace.models import Assignment, Compiled, Network, Worker, database_now, update_each
 from workers.protocol import is_served
 
 
@@ -22,8 +22,8 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any], protocol: str | No
     `protocol` is the version that the machine says it speaks, where it says so. One that is not served keeps its leases
     and gets nothing new.
 
-    Each assignment in hand is renewed by itself, and fenced: only if it still runs, is this machine's, has this fence
-    and an unexpired lease, by the clock as it is once its row is locked.
+    Each assignment in hand is fenced: it is renewed only if it still runs, is this machine's, has this fence and an
+    unexpired lease, by the clock as it is once its row is locked.
 
     Returns:
         a `workers.protocol.HeartbeatReply`; its `cancel` lists the named assignments that are dead.
@@ -44,7 +44,7 @@ def heartbeat(*, machine: Worker, request: Mapping[str, Any], protocol: str | No
     if returned or aside != machine.aside:
         notifications.changed("workers", "network")
         dispatch.wake_coordinator()
-    dead = [beat["assignment"] for beat in request["assignments"] if not _renewed(machine, beat)]
+    dead = _renew(machine, request["assignments"])
     resting = bool(machine.why_resting(now)) and not machine.aside  # who stands aside knows it
     reply = {
         "cancel": dead,
@@ -79,21 +79,49 @@ def of_machine(machine: Worker | UUID) -> Q:
     return Q(worker=machine) | Q(worker__host=machine)
 
 
-def _renewed(machine: Worker, beat: Mapping[str, Any]) -> bool:
-    try:
-        assignment = UUID(beat["assignment"])
-    except ValueError:
-        return False
-    running = Assignment.objects.filter(pk=assignment, fence=beat["fence"], state=AssignmentState.STARTED.value)
+def _started(machine: UUID, assignments: Collection[UUID]) -> QuerySet[Assignment, tuple[UUID, int, datetime]]:
+    started = Assignment.objects.filter(of_machine(machine), pk__among=assignments, state=AssignmentState.STARTED.value)
+    return started.order_by("pk").values_list("pk", "fence", "lease_expires_at")
+
+
+_running = Compiled(_started, UUID, [UUID])
+_leased = Compiled(
+    lambda machine, assignments: _started(machine, assignments).select_for_update(
+        no_key=True, skip_locked=True, of=("self",)
+    ),
+    UUID,
+    [UUID],
+)
+
+
+def _renew(machine: Worker, beats: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Renew what still runs, all at once; answers the others, which are dead.
+
+    One that somebody else changes at this moment is left to the next heartbeat, for it may end: to wait for it, with
+    others locked, could be for ever.
+    """
+    named = [(_id(beat["assignment"]), beat) for beat in beats]
+    ids = {pk for pk, _ in named if pk is not None}
+    if not ids:
+        return [beat["assignment"] for beat in beats]
     with transaction.atomic():
-        leased = running.filter(of_machine(machine)).select_for_update(no_key=True, of=("self",))
-        lease_expires_at = leased.values_list("lease_expires_at", flat=True).first()
-        now = database_now()  # after the lock: a beat that waited must not take a dead lease for a live one
-        if lease_expires_at is None or lease_expires_at < now:
-            return False
-        running.update(
-            lease_expires_at=now + timedelta(seconds=settings.POLICY.lease_seconds),
-            progress=beat["progress"],
-            note=beat["note"][:200],
-        )
-    return True
+        held = _leased(machine.pk, ids)
+        now = database_now()  # after the locks: a beat that waited must not take a dead lease for a live one
+        alive = {(pk, fence) for pk, fence, ends_at in held if ends_at >= now}
+        own = {
+            pk: {"progress": beat["progress"], "note": beat["note"][:200]}
+            for pk, beat in named
+            if (pk, beat["fence"]) in alive
+        }
+        lease_expires_at = now + timedelta(seconds=settings.POLICY.lease_seconds)
+        update_each(Assignment, own, lease_expires_at=lease_expires_at)
+    if others := ids - {pk for pk, _, _ in held}:
+        alive |= {(pk, fence) for pk, fence, ends_at in _running(machine.pk, others) if ends_at >= now}
+    return [beat["assignment"] for pk, beat in named if (pk, beat["fence"]) not in alive]
+
+
+def _id(named: str) -> UUID | None:
+    try:
+        return UUID(named)
+    except ValueError:
+        return None

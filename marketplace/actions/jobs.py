@@ -15,7 +15,7 @@ from marketplace.actions.datasets import lock_kept
 from marketplace.actions.endings import end_attempt, end_job
 from marketplace.actions.intake import Order, enqueue
 from marketplace.actions.submissions import Plan, Submission, find_client, plan, plan_named
-from marketplace.actions.traces import about
+from marketplace.actions.traces import about, this_request
 from marketplace.actions.weighing import require_floor
 from marketplace.domain import escrow
 from marketplace.domain.errors import NotFound, Refused
@@ -49,7 +49,7 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
         with transaction.atomic():
             planned.brought.insert(alone=planned.prepared is not None)
             audience = _audience(submission, planned, user)
-            (job,) = enqueue([Order(client, planned, audience, reward, seconds, submission.request_id)], api_key)
+            (job,) = enqueue([Order(client, planned, audience, reward, seconds, this_request())], api_key)
             if planned.waits:
                 making.join(job)
             planned.store()
@@ -58,8 +58,13 @@ def submit(*, submission: Submission, user: Any, api_key: ApiKey | None = None) 
     return job
 
 
-def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey | None = None) -> list[Job]:
+def submit_many(
+    *, submissions: Sequence[Submission], user: Any, api_key: ApiKey | None = None, request_ids: Sequence[str] = ()
+) -> list[Job]:
     """Submit all of them or none, in one transaction of as many statements as for one. Each names its dataset.
+
+    Args:
+        request_ids: of the requests that they came with, where that is not the one that is answered here.
 
     Raises:
         as `submit` does; what is wrong with one of them says which, counted from 0.
@@ -84,8 +89,10 @@ def submit_many(*, submissions: Sequence[Submission], user: Any, api_key: ApiKey
                 if asked[number] not in found:
                     found[asked[number]] = _audience(submissions[number], plans[number], user)
         orders = [
-            Order(clients[each.client_address], planned, found[receivers], _reward(each), seconds, each.request_id)
-            for each, planned, receivers, seconds in zip(submissions, plans, asked, deadlines, strict=True)
+            Order(clients[each.client_address], planned, found[receivers], _reward(each), seconds, request_id)
+            for each, planned, receivers, seconds, request_id in zip(
+                submissions, plans, asked, deadlines, request_ids or [this_request()] * len(plans), strict=True
+            )
         ]
         jobs = enqueue(orders, api_key)
     for job in jobs:

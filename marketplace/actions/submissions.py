@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from structlog.contextvars import get_contextvars
 
 from marketplace.actions import audiences, datasets, matrices
 from marketplace.actions.datasets import Brought
@@ -43,7 +42,6 @@ class Submission:
     requirements: Mapping[str, Any] = field(default_factory=dict)
     receivers: Mapping[str, Any] = field(default_factory=dict)
     deadline_seconds: float | None = None
-    request_id: str = field(default_factory=lambda: str(get_contextvars().get("request_id", "")))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 from marketplace.models import Assignment, Job
 
@@ -13,3 +13,8 @@ def about(job: Job, assignment: Assignment | None = None) -> AbstractContextMana
     if assignment is not None:
         ids["assignment_id"] = str(assignment.pk)
     return bound_contextvars(**ids)
+
+
+def this_request() -> str:
+    """The id of the request that is answered here; "" where none is."""
+    return str(get_contextvars().get("request_id", ""))

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.db import OperationalError, connections, transaction
+from structlog.contextvars import bound_contextvars
 
 from marketplace.actions import datasets, gathered, jobs
 from marketplace.actions.submissions import Submission
@@ -80,13 +81,14 @@ def dataset(crowd: Crowd) -> str:
 
 
 def submission(dataset: str | None, client: str = "alice", **more: Any) -> Callable[[], Job]:
-    user = more.pop("user", None)
-    return lambda: gathered.submit(
-        submission=Submission(
-            client_address=client, model_type="linear_regression", dataset=dataset, **({"reward": 1} | more)
-        ),
-        user=user,
-    )
+    user, request_id = more.pop("user", None), more.pop("request_id", "")
+    asked = {"client_address": client, "model_type": "linear_regression", "dataset": dataset, "reward": 1} | more
+
+    def act() -> Job:
+        with bound_contextvars(request_id=request_id):
+            return gathered.submit(submission=Submission(**asked), user=user)
+
+    return act
 
 
 def test_what_comes_meanwhile_goes_together_and_each_gets_its_own_job(crowd: Crowd, dataset: str) -> None:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import io
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -185,3 +186,17 @@ def test_of_several_that_are_started_one_whose_worker_may_not_have_the_data_goes
     assert kinds(found) == [dict, Conflict, dict]
     state = "assigned" if breaks else "pending"
     assert [Job.objects.get(pk=each.job_id).state for each in live] == ["computing", state, "computing"]
+
+
+def test_a_heartbeat_renews_many_leases_in_as_many_statements_as_one() -> None:
+    machine = standing_in(8)
+    begun = assigned(8)
+    start_all(machine=machine, assignment_ids=[each.pk for each in begun])
+    Assignment.objects.update(lease_expires_at=database_now() + timedelta(seconds=1))
+    costs: dict[str, int] = {}
+    for named in (begun[:1], begun):
+        with counted(costs, str(len(named))):
+            assert make.beat(machine, *named)["cancel"] == []
+    assert costs["1"] == costs["8"], costs
+    soon = database_now() + timedelta(seconds=5)
+    assert Assignment.objects.filter(lease_expires_at__gt=soon, progress=0.5, note="half way").count() == 8

@@ -1,17 +1,18 @@
-"""Submissions on one dataset go side by side, and none of them loses its data to a deletion at the same time."""
+"""What goes on at the same moment, in sessions of their own: who waits for whom, and who does not."""
 
 import io
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
 
-from marketplace.actions import datasets, deletion, jobs
+from marketplace.actions import datasets, deletion, jobs, starts
 from marketplace.actions.submissions import Submission
 from marketplace.domain.errors import Conflict, NotFound, Refused
-from marketplace.models import Dataset, Job
+from marketplace.models import Assignment, Challenge, Dataset, Job, Worker, database_now
 from tests import factories as make
 
 TABLE = b"a,b\n" + b"1,2\n3,5\n5,9\n" * 8
@@ -71,6 +72,25 @@ def test_a_deletion_waits_for_a_submission_and_finds_its_job(dataset: Dataset) -
     assert isinstance(said[0], Conflict) and "open job" in str(said[0])
     dataset.refresh_from_db()
     assert dataset.deleted_at is None
+
+
+def test_a_heartbeat_does_not_wait_for_an_assignment_that_changes_and_does_not_take_it_for_dead(
+    dataset: Dataset,
+) -> None:
+    machine = make.make_worker("w0", slots=2)
+    Worker.objects.filter(pk=make.make_worker("w1").pk).update(host=machine)
+    Challenge.objects.all().delete()
+    first, second = (make.assign(submit(client, dataset)) for client in ("alice", "bob"))
+    starts.start_all(machine=machine, assignment_ids=[first.pk, second.pk])
+    Assignment.objects.update(lease_expires_at=database_now() + timedelta(seconds=3))
+    with transaction.atomic():
+        Assignment.objects.select_for_update().get(pk=first.pk)
+        thread, said = beside(lambda: make.beat(machine, first, second))
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive() and said[0]["cancel"] == []
+    renewed = Assignment.objects.filter(lease_expires_at__gt=database_now() + timedelta(seconds=5))
+    assert [each.pk for each in renewed] == [second.pk]
+    assert make.beat(machine, first, second)["cancel"] == [] and renewed.all().count() == 2
 
 
 def test_a_submission_waits_for_a_deletion_and_is_refused(dataset: Dataset) -> None:

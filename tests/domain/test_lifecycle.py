@@ -19,14 +19,18 @@ from marketplace.domain.lifecycle import (
 )
 
 SQL = Path(__file__).resolve().parents[2] / "marketplace" / "sql"
-PAIR = re.compile(r"\('(\w+)', '(\w+)'\)")
+STATES = re.compile(
+    r"(?:OLD\.state, NEW\.state\)|OLD\.state \|\| ' ' \|\| NEW\.state) NOT IN \((?:VALUES)?(.*?)\)\s*(?:THEN|;)",
+    re.DOTALL,
+)
+PAIR = re.compile(r"'(\w+)(?:', '| )(\w+)'")  # two literals, or one of two words
 TRIPLE = re.compile(r"'(\w+)(?:', '| )(\w+)(?:', '| )(\w+)'")  # three literals, or one of three words
 
 
 def tables(engine: str) -> tuple[set, set, set]:
     """The pairs of job states, of assignment states and the triples of (code, from, to) in an engine's file."""
     text = (SQL / f"{engine}.sql").read_text()
-    jobs, assignments = re.findall(r"NEW\.state\) NOT IN \((?:VALUES)?(.*?)\)\s*(?:THEN|;)", text, re.DOTALL)
+    jobs, assignments = STATES.findall(text)
     codes = re.search(r"(?:d\.kind\)|kinds) IN \((?:VALUES)?(\s.*?'\)?)\)\)", text, re.DOTALL)[1]
     return set(PAIR.findall(jobs)), set(PAIR.findall(assignments)), set(TRIPLE.findall(codes))
 
