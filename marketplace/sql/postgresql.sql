@@ -138,15 +138,19 @@ CREATE TRIGGER cn_transfer_insert BEFORE INSERT ON marketplace_transfer
 CREATE FUNCTION cn_transfer_apply() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
   moved bigint;
+  held bigint;
 BEGIN
   UPDATE marketplace_account
     SET balance = balance + CASE id WHEN NEW.source_id THEN - NEW.amount ELSE NEW.amount END, last_transfer = NEW.id
-    WHERE id IN (NEW.source_id, NEW.destination_id)
+    WHERE id IN (NEW.source_id, NEW.destination_id) AND last_transfer < NEW.id
       AND (id = NEW.destination_id OR balance >= NEW.amount OR kind = 'issuance');
   GET DIAGNOSTICS moved = ROW_COUNT;
   IF moved <> 2 THEN
-    RAISE EXCEPTION 'an account is never overdrawn' USING ERRCODE = 'check_violation',
-      DETAIL = (SELECT balance FROM marketplace_account WHERE id = NEW.source_id);
+    SELECT balance INTO held FROM marketplace_account WHERE id = NEW.source_id;
+    IF held < NEW.amount AND NEW.code <> 'mint' THEN
+      RAISE EXCEPTION 'an account is never overdrawn' USING ERRCODE = 'check_violation', DETAIL = held;
+    END IF;
+    RAISE EXCEPTION 'an account follows its transfers in order' USING ERRCODE = 'integrity_constraint_violation';
   END IF;
   INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('transfer', NEW.id);  -- for the sealed log, below
   RETURN NULL;

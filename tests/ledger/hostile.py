@@ -254,6 +254,36 @@ SQLITE_ONLY = {
     },
 }
 POSTGRESQL_ONLY = {
+    "move tokens out of their order in one statement": "INSERT INTO marketplace_transfer (id, source_id, "
+    "destination_id, amount, code, idempotency_key) VALUES (900000002, {alice}, {worker}, 5, 'transfer', 'x'), "
+    "(900000001, {alice}, {worker}, 5, 'transfer', 'y')",
+    "overdraw by two at once": "INSERT INTO marketplace_transfer (source_id, destination_id, amount, code, "
+    "idempotency_key) SELECT {alice}, {worker}, balance - 1, 'transfer', 'x' || n FROM marketplace_account, "
+    "generate_series(1, 2) AS n WHERE id = {alice}",
+    "seal with a gap among several": "WITH note AS (SELECT kind, row_id, row_number() OVER () AS n FROM "
+    "marketplace_unsealed LIMIT 2) INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) "
+    "SELECT (SELECT max(number) FROM marketplace_leaf) + 2 * n - 1, kind, row_id, '{{}}', 'f' FROM note",
+    "seal far ahead": "INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) "
+    "SELECT (SELECT max(number) FROM marketplace_leaf) + 2, kind, row_id, '{{}}', 'f' FROM marketplace_unsealed "
+    "LIMIT 1",
+    "seal before all": "INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) "
+    "SELECT -1, kind, row_id, '{{}}', 'f' FROM marketplace_unsealed LIMIT 1",
+    "seal one that is there and one that is not": "INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) "
+    "SELECT (SELECT max(number) FROM marketplace_leaf) + n, kind, row_id, '{{}}', 'f' FROM (SELECT 1 AS n, kind, "
+    "row_id FROM (SELECT kind, row_id FROM marketplace_unsealed LIMIT 1) AS one "
+    "UNION ALL SELECT 2, 'event', 900000000) AS two",
+    "pass over all but one": "DELETE FROM marketplace_unsealed WHERE id <> (SELECT min(id) FROM marketplace_unsealed)",
+    "seal and pass over in one statement": "WITH gone AS (DELETE FROM marketplace_unsealed RETURNING kind, row_id) "
+    "INSERT INTO marketplace_leaf (number, kind, row_id, content, hash) SELECT (SELECT max(number) FROM "
+    "marketplace_leaf) + row_number() OVER (), kind, row_id, '{{}}', 'f' FROM gone",
+    "change what a job asks on the way": "UPDATE marketplace_job SET state = 'cancelled', reward = 1 WHERE id = "
+    "'{open_id}'",
+    "change what a job asks by merging": "MERGE INTO marketplace_job j USING (SELECT 1) AS one ON j.id = '{open_id}' "
+    "WHEN MATCHED THEN UPDATE SET seed = 5",
+    "change what a job asks where it is there": "INSERT INTO marketplace_job SELECT * FROM marketplace_job WHERE id = "
+    "'{open_id}' ON CONFLICT (id) DO UPDATE SET seed = 5",
+    "move an assignment to another job": "UPDATE marketplace_assignment SET job_id = '{open_id}' WHERE job_id = "
+    "'{computing_id}'",
     "truncate transfers": "TRUNCATE marketplace_transfer CASCADE",
     "truncate accounts": "TRUNCATE marketplace_account CASCADE",
     "truncate events": "TRUNCATE marketplace_event CASCADE",
