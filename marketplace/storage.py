@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -172,7 +172,10 @@ def _flushers(process: int) -> ThreadPoolExecutor:
 
 def _at_once(act: Callable[[Any], None], things: Collection[Any]) -> None:
     if len(things) > 1:
-        list(_flushers(os.getpid()).map(act, things))
+        acts = [_flushers(os.getpid()).submit(act, each) for each in things]
+        wait(acts)  # all of them, for who is told of a failure closes the files
+        for each in acts:
+            each.result()
     else:
         for each in things:
             act(each)

@@ -20,5 +20,6 @@ class Among(In):
         if not wanted:
             raise EmptyResultSet
         column, params = self.process_lhs(compiler, connection)
-        kind = (field.rel_db_type if field.primary_key else field.db_type)(connection)
-        return f"{column} = ANY(%s::{kind}[])", [*params, wanted]
+        kind = str((field.rel_db_type if field.primary_key else field.db_type)(connection))
+        # Without a length: a cast would cut what is longer, and then find it.
+        return f"{column} = ANY(%s::{kind.partition('(')[0]}[])", [*params, wanted]

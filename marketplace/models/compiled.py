@@ -66,13 +66,12 @@ class Compiled(Generic[Row]):
         queryset: Any = self._build(*marks)
         self._query, self._iterable = queryset.query, queryset._iterable_class
         compiler: Any = self._query.get_compiler(DEFAULT_DB_ALIAS)
-        self._sql, params = compiler.as_sql()
-        if self._shared:
-            self._sql = self._sql.replace(" FOR UPDATE", " FOR KEY SHARE")
+        sql, params = compiler.as_sql()
+        self._sql = sql.replace(" FOR UPDATE", " FOR KEY SHARE") if self._shared else sql
         stored = [_stored(connection, kind, mark) for kind, mark in zip(self._types, marks, strict=True)]
         self._params = [(given, stored.index(given) if given in stored else None) for given in params]
         if missing := set(range(len(marks))) - {place for _, place in self._params}:
-            raise ValueError(f"The values {sorted(missing)} are no parameters of {self._sql}")
+            raise ValueError(f"The values {sorted(missing)} are no parameters of {sql}")
         self._compiler = compiler
 
 

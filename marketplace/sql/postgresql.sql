@@ -40,7 +40,8 @@ CREATE TRIGGER cn_account_identity BEFORE UPDATE OF id, kind, name, created_at O
   FOR EACH ROW EXECUTE FUNCTION cn_account_identity();
 
 -- A balance may only follow a transfer of this account that is newer than the last one it followed. A transfer's own
--- trigger leaves none such behind, so a hand finds none; and what that trigger moves itself needs no second look.
+-- trigger leaves none such behind, so a hand finds none. (A nested trigger's depth tells nobody who moves it: a hand may
+-- have a trigger on a table of its own.)
 CREATE FUNCTION cn_account_update() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   IF NOT EXISTS (
@@ -54,7 +55,7 @@ BEGIN
   RETURN NEW;
 END $$;
 CREATE TRIGGER cn_account_update BEFORE UPDATE OF balance, last_transfer ON marketplace_account
-  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION cn_account_update();
+  FOR EACH ROW EXECUTE FUNCTION cn_account_update();
 CREATE TRIGGER cn_account_delete BEFORE DELETE ON marketplace_account
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('an account is never deleted');
 CREATE TRIGGER cn_account_truncate BEFORE TRUNCATE ON marketplace_account
@@ -539,9 +540,8 @@ BEGIN
   END IF;
   RAISE EXCEPTION 'only a row that is there is sealed' USING ERRCODE = 'integrity_constraint_violation';
 END $$;
--- What the triggers above note is a row that was inserted just now.
 CREATE TRIGGER cn_unsealed_insert BEFORE INSERT ON marketplace_unsealed
-  FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION cn_unsealed_insert();
+  FOR EACH ROW EXECUTE FUNCTION cn_unsealed_insert();
 CREATE TRIGGER cn_unsealed_update BEFORE UPDATE ON marketplace_unsealed
   FOR EACH ROW EXECUTE FUNCTION cn_refuse('what is to be sealed is never changed');
 CREATE FUNCTION cn_unsealed_delete() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -77,6 +77,13 @@ def test_what_is_too_long_for_its_column_is_refused_and_not_cut() -> None:
 
 
 @on_postgresql
+def test_a_value_that_is_longer_than_its_column_finds_nothing() -> None:
+    insert_all([Event(kind="k" * 40, actor="x")])
+    assert Event.objects.filter(kind__among=["k" * 40]).exists()
+    assert not Event.objects.filter(kind__among=["k" * 41]).exists()
+
+
+@on_postgresql
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), b"bytes", object()])
 def test_what_json_does_not_have_is_refused(value: object) -> None:
     with pytest.raises((ValueError, TypeError)):

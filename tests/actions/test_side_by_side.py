@@ -7,13 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection, connections, transaction
 
-from marketplace.actions import datasets, deletion, jobs, starts
+from marketplace.actions import audiences, datasets, deletion, jobs, starts
 from marketplace.actions.submissions import Submission
 from marketplace.domain.errors import Conflict, NotFound, Refused
-from marketplace.models import Assignment, Challenge, Dataset, Job, Worker, database_now
+from marketplace.models import Assignment, Challenge, Dataset, DatasetOwner, Job, Worker, database_now
 from tests import factories as make
+from tests.dashboard import cast
 
 TABLE = b"a,b\n" + b"1,2\n3,5\n5,9\n" * 8
 PATIENCE_SECONDS = 30
@@ -72,6 +74,21 @@ def test_a_deletion_waits_for_a_submission_and_finds_its_job(dataset: Dataset) -
     assert isinstance(said[0], Conflict) and "open job" in str(said[0])
     dataset.refresh_from_db()
     assert dataset.deleted_at is None
+
+
+def test_who_narrows_the_receivers_waits_for_a_submission_and_finds_its_job(dataset: Dataset) -> None:
+    carol = User.objects.create_user("carol")
+    cast.a_client("carols_lab", carol)
+    DatasetOwner.objects.create(dataset=dataset, user=carol)
+    audiences.change_pool(name="lab", add=[make.make_worker().name], actor="olga")
+    asked = Submission(client_address="carols_lab", model_type="linear_regression", reward=1, dataset=dataset.pk)
+    with transaction.atomic():
+        jobs.submit(submission=asked, user=carol)
+        thread, said = beside(lambda: audiences.restrict(sha256=dataset.pk, receivers={"pools": ["lab"]}, user=carol))
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join(PATIENCE_SECONDS)
+    assert isinstance(said[0], Conflict) and "open job" in str(said[0])
 
 
 def test_a_heartbeat_does_not_wait_for_an_assignment_that_changes_and_does_not_take_it_for_dead(

@@ -253,7 +253,18 @@ SQLITE_ONLY = {
         for table, what in REPLACED.items()
     },
 }
+OWN_TRIGGER = (
+    "CREATE TEMP TABLE own (x int); CREATE FUNCTION pg_temp.act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {act}; "
+    "RETURN NEW; END $$; CREATE TRIGGER own BEFORE INSERT ON own FOR EACH ROW EXECUTE FUNCTION pg_temp.act(); "
+    "INSERT INTO own VALUES (1)"
+)
 POSTGRESQL_ONLY = {
+    "give oneself money from a trigger of one's own": OWN_TRIGGER.replace(
+        "{act}", "UPDATE marketplace_account SET balance = balance + 1000000 WHERE name = 'alice'"
+    ),
+    "have sealed what is not there from a trigger of one's own": OWN_TRIGGER.replace(
+        "{act}", "INSERT INTO marketplace_unsealed (kind, row_id) VALUES ('event', 900000000)"
+    ),
     "move tokens out of their order in one statement": "INSERT INTO marketplace_transfer (id, source_id, "
     "destination_id, amount, code, idempotency_key) VALUES (900000002, {alice}, {worker}, 5, 'transfer', 'x'), "
     "(900000001, {alice}, {worker}, 5, 'transfer', 'y')",
