@@ -19,10 +19,10 @@ from workers.compute import backends
 from workers.device import Gauge
 from workers.home import Credentials
 from workers.host import Host, this_host
+from workers.outbox import Outbox
 from workers.owner import Owner
 from workers.protocol import TASK_NAME, HeartbeatRequest
 from workers.running import usable_id
-from workers.spool import Outbox
 
 log = logging.getLogger(__name__)
 

@@ -115,7 +115,7 @@ class Cache:
             with file.open("rb") as opened:
                 check_header(opened, matrix)
                 mapped = np.memmap(opened, "<f8", "r", opened.tell(), (matrix["rows"], matrix["columns"]))
-        mapped.filename = str(file)
+        mapped.filename = str(file)  # of a file that was opened here it has none, and what lets go of pages asks for it
         return mapped
 
     def _make_room(self, size_bytes: int) -> None:

@@ -113,10 +113,10 @@ class Limits:
     def _runs(self) -> bool:
         return Limits._running.get(self._thread) is self
 
-    def _look(self, held_bytes: int) -> None:
-        """Stop it where it broke a limit; `held_bytes` is what the process has taken since `_before`."""
+    def _look(self, out_of_memory: bool) -> None:
+        """Stop it where it broke a limit; all fits that run are `out_of_memory` together."""
         now = time.monotonic()
-        reason = self._broken(now, held_bytes)
+        reason = self._broken(now, out_of_memory)
         if reason is not None and now >= self._next_try:
             self._next_try = now + AGAIN_SECONDS
             with Limits._lock:
@@ -126,14 +126,12 @@ class Limits:
             self.gave_up = True
             self._give_up()
 
-    def _broken(self, now: float, held_bytes: int) -> type[Cancelled] | None:
+    def _broken(self, now: float, out_of_memory: bool) -> type[Cancelled] | None:
         if now > self._ends_at:
             return OutOfTime
         if not self._wanted():
             return HandedBack
-        with Limits._lock:
-            allowed = sum(each._memory_bytes for each in Limits._running.values()) + SLACK_BYTES
-        return OutOfMemory if held_bytes > allowed else None
+        return OutOfMemory if out_of_memory else None
 
 
 def _watch() -> None:
@@ -141,16 +139,25 @@ def _watch() -> None:
     while True:
         time.sleep(LOOK_SECONDS)
         with Limits._lock:
-            running, before = list(Limits._running.values()), Limits._before
+            running = list(Limits._running.values())
             if not running:
                 Limits._watcher = None
                 return
-        held_bytes = own_memory_bytes() - before
+            out_of_memory = _out_of_memory(running)
         for each in running:
             try:
-                each._look(held_bytes)
+                each._look(out_of_memory)
             except Exception:
                 log.exception("A fit could not be looked after.")
+
+
+def _out_of_memory(running: list[Limits]) -> bool:
+    """Asked under the lock: what a fit held must not be held against others once its allowance is gone."""
+    try:
+        return own_memory_bytes() - Limits._before > sum(each._memory_bytes for each in running) + SLACK_BYTES
+    except Exception:
+        log.exception("The memory of this process could not be read.")
+        return False
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

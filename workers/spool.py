@@ -11,38 +11,23 @@ import io
 import json
 import logging
 import os
-import random
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.client import Client, Refused, Unavailable
 from workers.home import write_durably
 from workers.protocol import (
-    DIGEST_HEADER,
-    FENCE_HEADER,
-    SECONDS_HEADER,
     TOGETHER_ANSWER_BYTES,
-    TOGETHER_BYTES,
-    TOGETHER_LINE_BYTES,
     AnswerNote,
     Beat,
-    FailureRequest,
     Fault,
 )
-from workers.together import Offer, Rest, send_answers
 
 log = logging.getLogger(__name__)
-
-FIRST_RETRY_SECONDS = 0.25
-LONGEST_RETRY_SECONDS = 30.0
-IDLE_SECONDS = 1.0
-BUSY_SECONDS = 0.01  # how soon the outbox sees what a child process wrote
 
 
 class Spool:
@@ -61,7 +46,8 @@ class Spool:
             digest = hashlib.sha256(content).hexdigest()
         else:
             content, digest = b"", self._put_archive(assignment, answer)
-        self._commit(assignment, {"fence": fence, "digest": digest, "seconds": seconds}, content)
+        note = {"fence": fence, "digest": digest, "seconds": seconds, "size_bytes": len(content)}
+        self._commit(assignment, note, content)
 
     def put_failure(self, assignment: str, fence: int, fault: Fault, error: str) -> None:
         """Have the news that `assignment` failed on the disk before returning."""
@@ -86,11 +72,12 @@ class Spool:
 
     def read(self, assignment: str) -> dict[str, Any] | None:
         """What is known of `assignment`'s answer; None where it was dropped meanwhile, or cannot be read any more."""
-        note, _ = self._parts(assignment)
+        note, _ = self._parts(assignment, whole=False)
         return note
 
     def open_result(self, assignment: str) -> IO[bytes]:
-        """
+        """An answer's archive: the end of its note's file, or a file of its own, of a large one or an older version's.
+
         Raises:
             FileNotFoundError: it was dropped meanwhile.
         """
@@ -149,18 +136,19 @@ class Spool:
         write_durably(self._note(assignment), json.dumps(note).encode() + b"\n" + content)
         self.written.set()
 
-    def _parts(self, assignment: str) -> tuple[dict[str, Any] | None, bytes]:
-        """What `read` answers, and the small answer that is kept with it."""
+    def _parts(self, assignment: str, *, whole: bool = True) -> tuple[dict[str, Any] | None, bytes]:
+        """What `read` answers, and the small answer that is kept with it, where the `whole` is asked for."""
         try:
-            line, _, content = self._note(assignment).read_bytes().partition(b"\n")
-            note: dict[str, Any] = json.loads(line)
+            with self._note(assignment).open("rb") as file:
+                line = file.readline()
+                note = _undamaged(json.loads(line), os.fstat(file.fileno()).st_size - len(line))
+                return note, file.read() if whole else b""
         except FileNotFoundError:
             return None, b""
         except ValueError:  # the disk is damaged: neither heartbeats nor other answers may stumble over it for ever
             log.error("What is kept of assignment %s cannot be read, and is set aside.", assignment)
             self.set_aside(assignment)
             return None, b""
-        return note, content
 
     def _note(self, assignment: str) -> Path:
         return self.folder / f"{assignment}.json"
@@ -169,131 +157,15 @@ class Spool:
         return self.folder / f"{assignment}.npz"
 
 
-class Outbox(threading.Thread):
-    """Delivers what the spool holds, again and again until it is gone; small answers together, where that is offered.
+def _undamaged(note: Any, size_bytes: int) -> dict[str, Any]:
+    """A note as it was written, with so many bytes behind its line.
 
-    `elsewhere` says whether another process of this host may be about to write to the spool; `delivered` is called
-    after each answer that the coordinator has.
+    Raises:
+        ValueError: it is not.
     """
-
-    def __init__(
-        self,
-        spool: Spool,
-        client: Client,
-        offer: Offer,
-        elsewhere: Callable[[], bool] = lambda: False,
-        delivered: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(name="outbox", daemon=True)
-        self.spool = spool
-        self.client = client
-        self.offer = offer
-        self.elsewhere = elsewhere
-        self.delivered = delivered
-        self.rest = Rest()
-        self._ending = threading.Event()
-        self._due: dict[str, tuple[float, float]] = {}  # of what was tried: when to try next, the pause after that
-
-    def run(self) -> None:
-        while not self._ending.is_set():
-            self.spool.written.clear()
-            busy = self.elsewhere()  # asked before looking, so that what was written before it turned idle is seen
-            try:
-                pause = self.deliver()
-            except Exception:
-                log.exception("The outbox stumbled and goes on.")
-                pause = IDLE_SECONDS
-            self.spool.written.wait(min(pause, BUSY_SECONDS if busy else IDLE_SECONDS))
-            self._ending.wait(self.rest.seconds_left)
-
-    def close(self, seconds: float) -> None:
-        """Let what is in the spool be delivered, for `seconds` at most, then end. The rest waits for the next start."""
-        ends_at = time.monotonic() + seconds
-        while self.is_alive() and self.spool.waiting() and time.monotonic() < ends_at:
-            self.spool.written.set()
-            time.sleep(0.02)
-        self._ending.set()
-        self.spool.written.set()
-
-    def deliver(self) -> float:
-        """Send what is due, and say in how many seconds the next is."""
-        waiting = self.spool.waiting()
-        self._due = {assignment: due for assignment, due in self._due.items() if assignment in waiting}
-        now = time.monotonic()
-        due = [assignment for assignment in waiting if self._due.get(assignment, (now, 0.0))[0] <= now]
-        for assignment in self._send_together(due):
-            self._send(assignment)
-        left = (due_at - time.monotonic() for due_at, _ in self._due.values())
-        return max(min(left, default=IDLE_SECONDS), 0.0)
-
-    def _send_together(self, due: list[str]) -> list[str]:
-        """Send at once what may go together, and answer what is still to go by itself.
-
-        That is also all that was tried before: an answer over which the coordinator stumbles holds up no other twice.
-        """
-        parcel: list[tuple[AnswerNote, bytes]] = []
-        room = TOGETHER_BYTES - TOGETHER_LINE_BYTES
-        for assignment in due if self.offer.most else []:
-            small = self.spool.small_answer(assignment) if assignment not in self._due else None
-            if small and len(small[1]) <= room and len(parcel) < self.offer.most:
-                parcel.append(small)
-                room -= len(small[1])
-        if len(parcel) < 2:
-            return due
-        sent = [note["assignment"] for note, _ in parcel]
-        try:
-            with self.rest.after():
-                outcomes = send_answers(self.client, self.offer, parcel)
-        except Refused as refusal:
-            log.warning("%d answers were refused together and go one by one: %s", len(sent), refusal.sentence)
-            return due
-        except Unavailable as problem:
-            outcomes = [problem] * len(sent)
-        for assignment, outcome in zip(sent, outcomes, strict=True):
-            self._settle(assignment, outcome)
-        return [assignment for assignment in due if assignment not in sent]
-
-    def _send(self, assignment: str) -> None:
-        note = self.spool.read(assignment)
-        if note is None:
-            return
-        outcome: Exception | None = None
-        try:
-            if "digest" in note:
-                headers = {
-                    FENCE_HEADER: str(note["fence"]),
-                    DIGEST_HEADER: note["digest"],
-                    SECONDS_HEADER: f"{note['seconds']:.6f}",
-                }
-                with self.spool.open_result(assignment) as archive:
-                    self.client.put(f"/assignment/{assignment}/result", archive, headers)
-            else:
-                failure = FailureRequest(fence=note["fence"], fault=note["fault"], error=note["error"])
-                self.client.json("POST", f"/assignment/{assignment}/failure", failure)
-        except FileNotFoundError:  # dropped by a heartbeat's reply while we were about to send it
-            self.spool.drop(assignment)
-            return
-        except (Refused, Unavailable) as problem:
-            outcome = problem
-        self._settle(assignment, outcome)
-
-    def _settle(self, assignment: str, outcome: object) -> None:
-        """Do what came of sending `assignment` asks for: a `Refused`, an `Unavailable`, or that it is delivered."""
-        if isinstance(outcome, Unavailable):
-            if assignment not in self._due:
-                log.warning("The answer for assignment %s waits: %s", assignment, outcome)
-            _, pause = self._due.get(assignment, (0.0, FIRST_RETRY_SECONDS))
-            due_at = time.monotonic() + pause * random.uniform(0.75, 1.25)
-            self._due[assignment] = (due_at, min(pause * 2, LONGEST_RETRY_SECONDS))
-            return
-        self._due.pop(assignment, None)
-        if not isinstance(outcome, Refused):
-            log.info("The answer for assignment %s is delivered.", assignment)
-            self.spool.drop(assignment)
-            self.delivered()
-        elif outcome.status in (409, 410):
-            log.info("Assignment %s is dead, its answer is dropped: %s", assignment, outcome.sentence)
-            self.spool.drop(assignment)
-        else:
-            log.error("The answer for assignment %s was refused and set aside: %s", assignment, outcome.sentence)
-            self.spool.set_aside(assignment)
+    if not isinstance(note, dict) or type(note.get("fence")) is not int or note.get("size_bytes", 0) != size_bytes:
+        raise ValueError("a note, or what follows it, is cut")
+    answers = isinstance(note.get("digest"), str) and isinstance(note.get("seconds"), int | float)
+    if not answers and not (isinstance(note.get("fault"), str) and isinstance(note.get("error"), str)):
+        raise ValueError("neither an answer's note nor a failure's")
+    return note

@@ -117,19 +117,23 @@ class Starts:
 
     def _lead(self) -> None:
         """Send what waits, whose first is the leader's own."""
-        time.sleep(self.rest.seconds_left)
-        with self._lock:
-            most = max(self.offer.most, 1)
-            batch, self._queue = self._queue[:most], self._queue[most:]
-        outcomes: list[Outcome] = [Unavailable("It was not asked for.")] * len(batch)
+        batch: list[_Waiting] = []
+        outcomes: list[Outcome] = []
         try:
+            time.sleep(self.rest.seconds_left)
+            with self._lock:
+                most = max(self.offer.most, 1)
+                batch, self._queue = self._queue[:most], self._queue[most:]
             outcomes = self._ask([each.assignment for each in batch])
         finally:
             with self._lock:
+                if not batch:  # it ended before it had one
+                    del self._queue[:1]
                 self._led = bool(self._queue)
                 for following in self._queue[:1]:
                     following.leads = True
                     following.woken.set()
+            outcomes += [Unavailable("It was not asked for.")] * (len(batch) - len(outcomes))
             for each, outcome in zip(batch, outcomes, strict=True):
                 each.outcome = outcome
                 each.woken.set()

@@ -99,6 +99,47 @@ def test_a_fit_that_cannot_be_looked_after_keeps_no_other_from_being_stopped() -
         ended.result()
 
 
+def test_what_a_fit_held_that_ended_during_a_look_is_not_held_against_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = [0]
+    monkeypatch.setattr(limits, "own_memory_bytes", lambda: held[0])
+    begun, leave, left = threading.Event(), threading.Event(), threading.Event()
+
+    def large() -> None:
+        with Limits(30, 8 * 2**30, never):
+            begun.set()
+            leave.wait(10)
+        left.set()
+
+    def wanted() -> bool:  # asked in a look, after the memory was
+        if held[0]:
+            leave.set()
+            left.wait(10)
+            held[0] = 0
+        return True
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(large)
+        assert begun.wait(10)
+        with Limits(30, 2**20, never, wanted):
+            held[0] = 4 * 2**30  # which both may have together
+            busy(0.5)
+    assert left.is_set()
+
+
+def test_time_is_kept_where_memory_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def unreadable() -> int:
+        asked.append(1)
+        if len(asked) > 1:
+            raise MemoryError
+        return 0
+
+    monkeypatch.setattr(limits, "own_memory_bytes", unreadable)
+    with pytest.raises(OutOfTime), Limits(0.3, 2**30, never):
+        busy(5)
+
+
 def test_what_ends_in_time_is_left_alone_afterwards() -> None:
     for _ in range(20):
         try:

@@ -15,8 +15,9 @@ from tests.workers.coordinator import Coordinator, Given
 from tests.workers.processes import wait_until
 from tests.workers.test_delivery import X, client_of, plain
 from workers.client import Refused
+from workers.outbox import Outbox
 from workers.protocol import MOST_TOGETHER, TOGETHER_ANSWER_BYTES
-from workers.spool import Outbox, Spool
+from workers.spool import Spool
 from workers.together import LONGEST_REST_SECONDS, Offer, Rest, Starts
 
 __all__ = ["plain"]
@@ -246,15 +247,43 @@ def test_answers_that_an_earlier_process_left_go_together_too(taking: Coordinato
     assert [given.state for given in computed] == ["answered"] * 3 and len(taking.calls) == 1
 
 
-def test_a_note_that_the_disk_damaged_holds_up_no_other_answer(taking: Coordinator, tmp_path: Path) -> None:
+DAMAGE = {
+    "zeros": lambda kept: b"\0\0\0",
+    "no object": lambda kept: b"7\n",
+    "a name that is another": lambda kept: kept.replace(b"digest", b"digesu"),
+    "a fence that is text": lambda kept: kept.replace(b'"fence": 7', b'"fence": "7"'),
+    "cut after its line": lambda kept: kept.partition(b"\n")[0] + b"\n",
+    "cut in its answer": lambda kept: kept[:-1],
+    "longer than it was": lambda kept: kept + b"\0",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_note_that_the_disk_damaged_holds_up_no_other_answer(
+    taking: Coordinator, tmp_path: Path, damage: str
+) -> None:
     spool = Spool(tmp_path)
     damaged, *others = spooled(taking, spool, 3)
-    (tmp_path / f"{damaged.spec['assignment']}.json").write_bytes(b"\0\0\0")
+    note = tmp_path / f"{damaged.spec['assignment']}.json"
+    kept = note.read_bytes()
+    note.write_bytes(DAMAGE[damage](kept))
+    assert note.read_bytes() != kept
 
     assert len(spool.beats()) == 2
     outbox_of(taking, spool).deliver()
 
     assert [given.state for given in others] == ["answered"] * 2 and spool.waiting() == []
+    assert (tmp_path / "refused" / note.name).exists(), "for people to look at"
+
+
+def test_a_backlog_goes_in_as_many_requests_as_it_fills(taking: Coordinator, tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    computed = spooled(taking, spool, 2 * MOST_TOGETHER + 3)
+
+    outbox_of(taking, spool).deliver()
+
+    assert paths(taking) == ["/assignments/results"] * 3
+    assert {given.state for given in computed} == {"answered"} and spool.waiting() == []
 
 
 def test_a_large_answer_and_a_failure_go_by_themselves(taking: Coordinator, tmp_path: Path) -> None:
