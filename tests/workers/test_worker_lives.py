@@ -150,7 +150,7 @@ def test_after_a_kill_the_spool_is_flushed_at_the_next_start(
     coordinator.send(given)
     note = worker.home / "spool" / f"{given.spec['assignment']}.json"
     wait_until(note.exists, about=worker.log)
-    assert set(json.loads(note.read_bytes().splitlines()[0])) == {"fence", "digest", "seconds"}
+    assert set(json.loads(note.read_bytes().splitlines()[0])) == {"fence", "digest", "seconds", "size_bytes"}
     wait_until(lambda: given.beats, about=worker.log)  # an answer that waits still has its lease renewed
 
     worker.signal(signal.SIGKILL)
