@@ -106,7 +106,7 @@ def _renew(machine: Worker, beats: Sequence[Mapping[str, Any]]) -> list[str]:
         return [beat["assignment"] for beat in beats]
     with transaction.atomic():
         held = _leased(machine.pk, ids)
-        now = database_now()  # after the locks: a beat that waited must not take a dead lease for a live one
+        now = database_now()  # after the locks: a lease that ran out meanwhile is dead
         alive = {(pk, fence) for pk, fence, ends_at in held if ends_at >= now}
         own = {
             pk: {"progress": beat["progress"], "note": beat["note"][:200]}
