@@ -20,6 +20,9 @@ class Among(In):
         if not wanted:
             raise EmptyResultSet
         column, params = self.process_lhs(compiler, connection)
-        kind = str((field.rel_db_type if field.primary_key else field.db_type)(connection))
-        # Without a length: a cast would cut what is longer, and then find it.
-        return f"{column} = ANY(%s::{kind.partition('(')[0]}[])", [*params, wanted]
+        return f"{column} = ANY(%s::{type_of(field, connection)}[])", [*params, wanted]
+
+
+def type_of(field: Any, connection: Any) -> str:
+    """The type of a field's values, without a length: a cast to one would cut what is longer, and nobody refuse it."""
+    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection)).partition("(")[0]

@@ -13,6 +13,8 @@ from uuid import UUID
 from django.db import connection, models
 from django.db.models.expressions import DatabaseDefault
 
+from marketplace.models.among import type_of
+
 Row = TypeVar("Row", bound=models.Model)
 
 
@@ -89,14 +91,9 @@ def _source(fields: Sequence[Any], rows: Sequence[Sequence[Any]]) -> tuple[str, 
         row = f"({', '.join(['%s'] * len(fields))})"
         params = [value for each in rows for value in _stored(zip(fields, each, strict=True))]
         return f"(SELECT {columns} FROM (VALUES {', '.join([row] * len(rows))})) AS given", params
-    columns = ", ".join(f"c{n} {_type(field)}" for n, field in enumerate(fields))
+    columns = ", ".join(f"c{n} {type_of(field, connection)}" for n, field in enumerate(fields))
     document = [{f"c{n}": value for n, value in enumerate(each)} for each in rows]
     return f"json_to_recordset(%s::json) AS given({columns})", [json.dumps(document, allow_nan=False, default=_plain)]
-
-
-def _type(field: Any) -> str:
-    """Of its column, without a length: what is too long is for the column to refuse."""
-    return str(field.rel_db_type(connection) if field.primary_key else field.db_type(connection)).partition("(")[0]
 
 
 def _plain(value: Any) -> str:
