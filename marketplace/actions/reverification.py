@@ -13,7 +13,8 @@ from django.db.models import Q, QuerySet
 
 from marketplace import dispatch, storage
 from marketplace.actions.events import record
-from marketplace.actions.settlement import task_of, verdict_columns
+from marketplace.actions.settlement import task_of
+from marketplace.actions.verdicts import verdict_columns
 from marketplace.domain.errors import Refused
 from marketplace.models import Contributor, Result, Reverification, database_now
 from marketplace.verification.check import check_answer

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import IO, Any, cast
+from typing import IO, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -22,6 +22,7 @@ from marketplace.actions.matrices import layout_of, stored_table
 from marketplace.actions.payments import pay
 from marketplace.actions.slashes import punish
 from marketplace.actions.traces import about
+from marketplace.actions.verdicts import verdict_columns
 from marketplace.domain import escrow
 from marketplace.domain.lifecycle import AssignmentState, Fault, JobState
 from marketplace.models import (
@@ -298,24 +299,3 @@ def _conclude(found: Sequence[tuple[Assignment, Finding]]) -> list[Worker]:
         give_up_attempt(assignment.job, fault=fault, actor=ACTOR, reason=reason)
     notifications.changed("jobs", "workers", "clients", "network")
     return suspended
-
-
-def verdict_columns(check: Check, secret: int, seconds: float) -> dict[str, Any]:
-    """A check as a row keeps it, with the randomness that it used and what it took."""
-
-    def number(value: float) -> float | None:
-        return value if abs(value) < float("inf") else None  # neither NaN nor an infinity goes into JSON
-
-    return {
-        "outcome": check.verdict,
-        "method": check.method,
-        "reason": check.reason,
-        "fault": check.fault,
-        "measured": number(check.measured),
-        "tolerance": number(check.tolerance),
-        "bound": check.bound,
-        "error_chance": check.error_chance,
-        "detail": {name: number(value) for name, value in check.detail.items()},
-        "seed": f"{secret:032x}",
-        "seconds": seconds,
-    }
